@@ -1,0 +1,23 @@
+//! The words of the system as types.
+//!
+//! Every other crate depends on this one and it depends on none of them: it knows no files, no clock,
+//! no network. Read in this order: [`identity`] (what a module is called), [`lifecycle`] (the states it
+//! goes through, and every legal step between them), [`reason`] (why something did not happen).
+//!
+//! ```
+//! use ark_model::{Event, ModuleId, State};
+//!
+//! let id = ModuleId::new("orders", "1.0.0")?;
+//! assert_eq!(id.to_string(), "orders:1.0.0");
+//! assert_eq!(State::Resolved.after(Event::StartedActive)?, State::Activated);
+//! assert!(State::Stopped.after(Event::Activate).is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub mod identity;
+pub mod lifecycle;
+pub mod reason;
+
+pub use identity::{InvalidIdentity, ModuleId};
+pub use lifecycle::{Change, Event, History, IllegalTransition, Record, State};
+pub use reason::Reason;

@@ -1,0 +1,87 @@
+//! Why something did not happen: one word per outcome, the same on the wire, in metrics and in the CLI.
+
+use serde::{Deserialize, Serialize};
+
+/// One word per failed outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The request itself makes no sense.
+    InvalidRequest,
+    /// The package could not be fetched.
+    FetchFailed,
+    /// The package is larger than the base accepts.
+    PackageTooLarge,
+    /// The package's sha-256 is not the one that was asked for.
+    DigestMismatch,
+    /// The package has no valid signature of a required key.
+    SignatureInvalid,
+    /// The bytes are not a package of a kind that this base runs.
+    PackageInvalid,
+    /// The package needs something that this base does not offer.
+    ImportUnknown,
+    /// The package is another module than the request says.
+    IdentityMismatch,
+    /// This identity is installed already.
+    AlreadyInstalled,
+    /// Another module answers at this context path.
+    ContextPathTaken,
+    /// Another operation on this module's name is under way.
+    Conflict,
+    /// The base is at a bound of its own.
+    BudgetExceeded,
+    /// The data directory's file system is full.
+    DiskFull,
+    /// The module's code could not be compiled.
+    CompileFailed,
+    /// Start failed.
+    StartFailed,
+    /// Start or probe took longer than its deadline.
+    StartTimedOut,
+    /// The module started but did not answer its probe with success.
+    ProbeFailed,
+    /// Somebody cancelled the operation.
+    Cancelled,
+    /// There is no such module here.
+    NotInstalled,
+    /// The module's state does not allow this.
+    IllegalState,
+    /// The base failed, not the module; its log says more.
+    Internal,
+}
+
+impl Reason {
+    /// The word itself, in PascalCase, as condition reasons are written.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "InvalidRequest",
+            Self::FetchFailed => "FetchFailed",
+            Self::PackageTooLarge => "PackageTooLarge",
+            Self::DigestMismatch => "DigestMismatch",
+            Self::SignatureInvalid => "SignatureInvalid",
+            Self::PackageInvalid => "PackageInvalid",
+            Self::ImportUnknown => "ImportUnknown",
+            Self::IdentityMismatch => "IdentityMismatch",
+            Self::AlreadyInstalled => "AlreadyInstalled",
+            Self::ContextPathTaken => "ContextPathTaken",
+            Self::Conflict => "Conflict",
+            Self::BudgetExceeded => "BudgetExceeded",
+            Self::DiskFull => "DiskFull",
+            Self::CompileFailed => "CompileFailed",
+            Self::StartFailed => "StartFailed",
+            Self::StartTimedOut => "StartTimedOut",
+            Self::ProbeFailed => "ProbeFailed",
+            Self::Cancelled => "Cancelled",
+            Self::NotInstalled => "NotInstalled",
+            Self::IllegalState => "IllegalState",
+            Self::Internal => "Internal",
+        }
+    }
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

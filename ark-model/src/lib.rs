@@ -2,7 +2,8 @@
 //!
 //! Every other crate depends on this one and it depends on none of them: it knows no files, no clock,
 //! no network. Read in this order: [`identity`] (what a module is called), [`lifecycle`] (the states it
-//! goes through, and every legal step between them), [`reason`] (why something did not happen).
+//! goes through, and every legal step between them), [`manifest`] (what a package says of itself), [`order`]
+//! (what is asked of a base, and its answers), [`reason`] (why something did not happen), [`api`] (the bodies of the typed API).
 //!
 //! ```
 //! use ark_model::{Event, ModuleId, State};
@@ -14,10 +15,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod api;
 pub mod identity;
 pub mod lifecycle;
+pub mod manifest;
+pub mod order;
 pub mod reason;
 
 pub use identity::{InvalidIdentity, ModuleId};
 pub use lifecycle::{Change, Event, History, IllegalTransition, Record, State};
+pub use manifest::{DEFAULT_PRIORITY, DirectoryGrant, Grants, InvalidContextPath, LimitOverrides, Limits, Manifest};
+pub use order::{Activation, Failure, InstallOrder, Resource, Step, Timing, Verdict};
 pub use reason::Reason;

@@ -46,6 +46,20 @@ pub enum Reason {
     NotInstalled,
     /// The module's state does not allow this.
     IllegalState,
+    /// The module did not answer in time.
+    RequestTimedOut,
+    /// The module trapped, exited or broke off while it answered.
+    ModuleFailed,
+    /// More requests than the module's bounds allow.
+    QueueFull,
+    /// The module is going; it takes no new requests.
+    Draining,
+    /// No module answers at this path.
+    NoRoute,
+    /// A body is larger than the module's bounds allow.
+    BodyTooLarge,
+    /// The caller did not show the right token or certificate.
+    Unauthorized,
     /// The base failed, not the module; its log says more.
     Internal,
 }
@@ -75,6 +89,13 @@ impl Reason {
             Self::Cancelled => "Cancelled",
             Self::NotInstalled => "NotInstalled",
             Self::IllegalState => "IllegalState",
+            Self::RequestTimedOut => "RequestTimedOut",
+            Self::ModuleFailed => "ModuleFailed",
+            Self::QueueFull => "QueueFull",
+            Self::Draining => "Draining",
+            Self::NoRoute => "NoRoute",
+            Self::BodyTooLarge => "BodyTooLarge",
+            Self::Unauthorized => "Unauthorized",
             Self::Internal => "Internal",
         }
     }

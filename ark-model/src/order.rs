@@ -1,0 +1,184 @@
+//! What somebody asks of a base, and what the base answers: orders, steps, verdicts, failures.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Grants, LimitOverrides, ModuleId, Reason};
+
+/// Which version of a name gets traffic once the new one is ready.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Activation {
+    /// The new version takes over; the old ones drain and go.
+    #[default]
+    Switch,
+    /// The new version waits, deactivated, until it is switched to.
+    Keep,
+    /// All versions get traffic, by weight.
+    Together,
+}
+
+/// An order to install a module.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct InstallOrder {
+    /// Name and version; the package's own when absent. Both have to agree where both speak.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<ModuleId>,
+    /// Where the package is: `file://`, `http://`, `https://`, or `sha256:<hex>` of one that was uploaded.
+    pub url: String,
+    /// The package's expected sha-256, in hex.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// A minisign signature of the package.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
+    /// Which version gets traffic; the base's default when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activation: Option<Activation>,
+    /// The share of traffic under [`Activation::Together`], relative to the other versions; 100 when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
+    /// Arguments of the module.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+    /// Granted on top of what the package's manifest asks for.
+    #[serde(skip_serializing_if = "Grants::is_empty")]
+    pub grants: Grants,
+    /// Bounds in place of the manifest's.
+    #[serde(skip_serializing_if = "LimitOverrides::is_empty")]
+    pub limits: LimitOverrides,
+    /// The whole operation's deadline in milliseconds; the base's default when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
+}
+
+/// One step of an operation, in the order in which they happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Step {
+    /// Bring the package into the base's store.
+    Fetch,
+    /// Size, digest, signature.
+    Verify,
+    /// Read the package's manifest.
+    Parse,
+    /// Name, version, context path, budget.
+    Admit,
+    /// Compile, index or unpack; cached by content.
+    Prepare,
+    /// Make it runnable.
+    Start,
+    /// Ask it whether it works.
+    Probe,
+    /// Change the routes.
+    Activate,
+    /// Let the last requests of the old version end.
+    Drain,
+    /// End what still runs of it.
+    Stop,
+    /// Give its resources back.
+    Reclaim,
+}
+
+impl Step {
+    /// Every step, in order.
+    pub const ALL: [Self; 11] = [
+        Self::Fetch,
+        Self::Verify,
+        Self::Parse,
+        Self::Admit,
+        Self::Prepare,
+        Self::Start,
+        Self::Probe,
+        Self::Activate,
+        Self::Drain,
+        Self::Stop,
+        Self::Reclaim,
+    ];
+
+    /// The step's name in lower case.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fetch => "fetch",
+            Self::Verify => "verify",
+            Self::Parse => "parse",
+            Self::Admit => "admit",
+            Self::Prepare => "prepare",
+            Self::Start => "start",
+            Self::Probe => "probe",
+            Self::Activate => "activate",
+            Self::Drain => "drain",
+            Self::Stop => "stop",
+            Self::Reclaim => "reclaim",
+        }
+    }
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How long a step took.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Timing {
+    /// The step.
+    pub step: Step,
+    /// Its duration in milliseconds.
+    pub ms: f64,
+}
+
+/// What a base got back when a module went, and what it did not.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Verdict {
+    /// Whether everything was given back.
+    pub clean: bool,
+    /// Requests that were cut off at the drain deadline.
+    pub cut_requests: u64,
+    /// What was given back: a resource and its amount, e.g. `compiled code`, `5632000 bytes`.
+    pub given_back: Vec<Resource>,
+    /// What was not, and what holds it.
+    pub held: Vec<Resource>,
+}
+
+/// An amount of something that a module used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resource {
+    /// What it is.
+    pub what: String,
+    /// How much, in the resource's own unit.
+    pub amount: u64,
+    /// That unit: `bytes`, `instances`, `threads`.
+    pub unit: String,
+}
+
+/// An operation that did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// The word for it.
+    pub reason: Reason,
+    /// What was tried, with which input, and what to do; lower-case.
+    pub message: String,
+    /// The step in which it happened, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<Step>,
+}
+
+impl Failure {
+    /// A failure outside any step.
+    #[must_use]
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), step: None }
+    }
+
+    /// The same failure, said to have happened in `step` unless it knows better.
+    #[must_use]
+    pub fn in_step(mut self, step: Step) -> Self {
+        self.step.get_or_insert(step);
+        self
+    }
+}

@@ -1,0 +1,33 @@
+//! What a runtime offers to the gateway: something that answers a request in this process.
+
+use std::sync::Arc;
+
+use ark_model::Reason;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http_body_util::combinators::UnsyncBoxBody;
+
+/// A body, of a request or of a response, that streams.
+pub type Body = UnsyncBoxBody<Bytes, BoxError>;
+
+/// Any error.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What answers the requests of one instance of a module.
+pub type Endpoint = Arc<dyn Upstream>;
+
+/// Answers requests.
+pub trait Upstream: Send + Sync + 'static {
+    /// Answers `request`. Runs on the thread that polls it; the response's body streams from there too.
+    fn call(&self, request: http::Request<Body>) -> BoxFuture<'static, Result<http::Response<Body>, UpstreamError>>;
+}
+
+/// A request that a module did not answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct UpstreamError {
+    /// The word for it: `RequestTimedOut`, `ModuleFailed`, `BudgetExceeded`, …; it decides the status.
+    pub reason: Reason,
+    /// Details for the module's log, never for its client.
+    pub message: String,
+}

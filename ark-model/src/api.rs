@@ -68,6 +68,8 @@ pub struct ModuleView {
     pub weight: u32,
     /// Its start order.
     pub priority: i32,
+    /// Where its package came from.
+    pub url: String,
     /// The sha-256 of its package.
     pub sha256: String,
     /// The size of its package in bytes.

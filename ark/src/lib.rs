@@ -1,5 +1,32 @@
-//! The container.
+//! The container: isolation, lifecycle and activation of modules in a running process.
+//!
+//! It knows no HTTP, no files and no clock: a [`Runtime`] runs modules, [`Traffic`] sends them requests, [`Packages`] brings
+//! their bytes, a [`Journal`] remembers them. What it decides stands in [`State::after`](ark_model::State::after) (which step is
+//! legal) and in `activation` (who gets traffic). Follow one install: [`Base::install`] → `install` → `retire`.
+
+mod activation;
+mod base;
+mod event;
+mod install;
+mod journal;
+pub mod log;
+mod operation;
+mod packages;
+mod refine;
+mod registry;
+mod restore;
+mod retire;
 pub mod runtime;
+mod switch;
 pub mod traffic;
-pub use runtime::{ModuleSpec, Package, Prepared, Running, Runtime, Started};
+
+pub use base::{Base, Builder, Pending, Settings};
+pub use event::{Event, Listener};
+pub use journal::{Desired, Entry, Forgetful, Journal, MAX_REPLACED, Wanted};
+pub use log::LogBook;
+pub use operation::Install;
+pub use packages::Packages;
+pub use registry::Command;
+pub use restore::NotUp;
+pub use runtime::{Facts, ModuleSpec, Package, Prepared, Refined, Running, Runtime, Started};
 pub use traffic::{Drained, InstanceId, Target, Traffic};

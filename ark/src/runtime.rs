@@ -5,6 +5,11 @@ use std::{path::Path, sync::Arc, time::Duration};
 use ark_model::{Failure, Grants, Limits, Manifest, ModuleId, Verdict};
 use futures_util::future::BoxFuture;
 
+use crate::log::LogBook;
+
+/// How many of a package's first bytes a [`Package`] carries.
+pub const HEAD_BYTES: usize = 16;
+
 /// A verified package in the base's store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Package {
@@ -14,6 +19,8 @@ pub struct Package {
     pub size: u64,
     /// Where its bytes are. They never change there.
     pub path: Arc<Path>,
+    /// Its first bytes, at most [`HEAD_BYTES`], by which a runtime knows its kind.
+    pub head: Arc<[u8]>,
 }
 
 /// An admitted module: everything a runtime needs to start it.
@@ -33,6 +40,8 @@ pub struct ModuleSpec {
     pub probe_path: Option<String>,
     /// How many requests one instance may serve; 1 is a fresh instance for each.
     pub reuse: u32,
+    /// Where its lines go.
+    pub log: Arc<LogBook>,
 }
 
 /// A kind of module.
@@ -41,7 +50,7 @@ pub trait Runtime<E>: Send + Sync + 'static {
     fn kind(&self) -> &'static str;
 
     /// Whether `package` is of this kind at all, by its first bytes. A package that no runtime recognises is refused.
-    fn recognises(&self, package: &Package, head: &[u8]) -> bool;
+    fn recognises(&self, package: &Package) -> bool;
 
     /// Reads what the package says of itself. A damaged package, or one that could never run here, is refused now.
     fn parse<'a>(&'a self, package: &'a Package) -> BoxFuture<'a, Result<Manifest, Failure>>;
@@ -56,13 +65,25 @@ pub trait Prepared<E>: Send {
     fn start(self: Box<Self>) -> BoxFuture<'static, Result<Started<E>, Failure>>;
 }
 
+/// A better build in the making.
+pub type Refined<E> = BoxFuture<'static, Result<Box<dyn Running<E>>, Failure>>;
+
 /// A module that was started.
 pub struct Started<E> {
     /// The module.
     pub running: Box<dyn Running<E>>,
     /// A better build of the same module, where one is being made: the container puts it in place of
     /// `running` by an ordinary switch. Dropping the future gives up that build.
-    pub refined: Option<BoxFuture<'static, Result<Started<E>, Failure>>>,
+    pub refined: Option<Refined<E>>,
+}
+
+/// What a runtime can say of a running module.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// How it is compiled: `baseline`, `optimised`; empty where that means nothing.
+    pub build: &'static str,
+    /// The most memory that one instance of it has used, in bytes.
+    pub peak_memory_bytes: u64,
 }
 
 /// A running module.
@@ -70,9 +91,18 @@ pub trait Running<E>: Send + Sync {
     /// What answers its requests.
     fn endpoint(&self) -> E;
 
+    /// What is known of it now.
+    fn facts(&self) -> Facts;
+
     /// Asks the module whether it works. A module without a probe path works once it is started.
     fn probe(&self) -> BoxFuture<'_, Result<(), Failure>>;
 
-    /// Ends the module and gives back what it used. Requests that still run after `patience` are cut off.
-    fn stop(self: Box<Self>, patience: Duration) -> BoxFuture<'static, Verdict>;
+    /// Ends what still runs of it. Called after the drain; what runs on after `patience` is cut off.
+    ///
+    /// # Errors
+    /// What could not be ended; [`reclaim`](Self::reclaim) follows all the same.
+    fn stop(&self, patience: Duration) -> BoxFuture<'_, Result<(), Failure>>;
+
+    /// Gives its resources back and says what was given back, and what was not.
+    fn reclaim(self: Box<Self>) -> BoxFuture<'static, Verdict>;
 }

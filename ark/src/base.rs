@@ -1,0 +1,286 @@
+//! A base: what it is made of, and what can be asked of it.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use ark_model::{
+    Activation, Failure, InstallOrder, Limits, ModuleId, Reason,
+    api::{ModuleView, Retired},
+};
+use futures_util::future::BoxFuture;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    event::{Event, Listener, Listeners},
+    install::{self, Origin},
+    journal::{Forgetful, Journal},
+    log::LogBook,
+    operation::Install,
+    packages::Packages,
+    registry::{Command, Registry, not_installed},
+    runtime::Runtime,
+    traffic::{InstanceId, Traffic},
+};
+
+/// An operation that was begun and goes on whether or not this is awaited.
+pub type Pending<T> = BoxFuture<'static, Result<T, Failure>>;
+
+/// The bounds and habits of a base.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What happens to traffic when an order does not say. Default: switch.
+    pub activation: Activation,
+    /// The bounds of a module that names none.
+    pub limits: Limits,
+    /// Modules of any state. Default 10,000.
+    pub max_modules: usize,
+    /// Versions of one name that serve or drain at a time. A further install waits for a drain. Default 2.
+    pub versions_per_name: usize,
+    /// Installs under way at a time. Default 64.
+    pub max_installs: usize,
+    /// From the begin of an install to its activation, where the order does not say. Default 5 min.
+    pub install_deadline: Duration,
+    /// How long a module that was drained may take to stop. Default 5 s.
+    pub stop_patience: Duration,
+    /// Whether a module that failed to start is removed at once instead of staying visible as broken. Default: it stays.
+    pub remove_broken: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            activation: Activation::Switch,
+            limits: Limits::default(),
+            max_modules: 10_000,
+            versions_per_name: 2,
+            max_installs: 64,
+            install_deadline: Duration::from_secs(300),
+            stop_patience: Duration::from_secs(5),
+            remove_broken: false,
+        }
+    }
+}
+
+/// What a base is made of.
+pub struct Builder<E> {
+    settings: Settings,
+    runtimes: Vec<Arc<dyn Runtime<E>>>,
+    listeners: Vec<Box<dyn Listener>>,
+    journal: Arc<dyn Journal>,
+    clock: Arc<dyn Fn() -> u64 + Send + Sync>,
+}
+
+impl<E: Clone + Send + Sync + 'static> Builder<E> {
+    /// Changes bounds and habits.
+    #[must_use]
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Adds a kind of module. Where two recognise a package, the first added has it.
+    #[must_use]
+    pub fn runtime(mut self, runtime: Arc<dyn Runtime<E>>) -> Self {
+        self.runtimes.push(runtime);
+        self
+    }
+
+    /// Adds a listener.
+    #[must_use]
+    pub fn listener(mut self, listener: impl Listener) -> Self {
+        self.listeners.push(Box::new(listener));
+        self
+    }
+
+    /// Gives the base a memory that survives it. Without one it begins empty each time.
+    #[must_use]
+    pub fn journal(mut self, journal: Arc<dyn Journal>) -> Self {
+        self.journal = journal;
+        self
+    }
+
+    /// A base that gets its packages from `packages` and its requests through `traffic`.
+    #[must_use]
+    pub fn build(self, packages: Arc<dyn Packages>, traffic: Arc<dyn Traffic<E>>) -> Base<E> {
+        Base(Arc::new(Shared {
+            installs: Arc::new(Semaphore::new(self.settings.max_installs)),
+            settings: self.settings,
+            runtimes: self.runtimes,
+            listeners: Listeners::new(self.listeners),
+            journal: self.journal,
+            clock: self.clock,
+            packages,
+            traffic,
+            registry: Mutex::default(),
+            next_instance: AtomicU64::new(0),
+            next_seq: AtomicU64::new(0),
+        }))
+    }
+}
+
+/// A base. Cheap to clone; all clones are the same base. Its operations run on the tokio runtime of whoever calls them.
+pub struct Base<E>(pub(crate) Arc<Shared<E>>);
+
+impl<E> Clone for Base<E> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+/// What all operations share.
+pub(crate) struct Shared<E> {
+    pub(crate) settings: Settings,
+    pub(crate) runtimes: Vec<Arc<dyn Runtime<E>>>,
+    pub(crate) listeners: Listeners,
+    pub(crate) journal: Arc<dyn Journal>,
+    /// Milliseconds since the Unix epoch.
+    pub(crate) clock: Arc<dyn Fn() -> u64 + Send + Sync>,
+    pub(crate) packages: Arc<dyn Packages>,
+    pub(crate) traffic: Arc<dyn Traffic<E>>,
+    pub(crate) installs: Arc<Semaphore>,
+    registry: Mutex<Registry<E>>,
+    next_instance: AtomicU64,
+    pub(crate) next_seq: AtomicU64,
+}
+
+impl<E> Shared<E> {
+    /// Never held across an await, and never while a listener or a runtime works.
+    pub(crate) fn registry(&self) -> MutexGuard<'_, Registry<E>> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        (self.clock)()
+    }
+
+    pub(crate) fn new_instance(&self) -> InstanceId {
+        InstanceId(self.next_instance.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl<E: Clone + Send + Sync + 'static> Base<E> {
+    /// Begins a base that tells time by `clock`, in milliseconds since the Unix epoch.
+    pub fn builder(clock: impl Fn() -> u64 + Send + Sync + 'static) -> Builder<E> {
+        Builder {
+            settings: Settings::default(),
+            runtimes: Vec::new(),
+            listeners: Vec::new(),
+            journal: Arc::new(Forgetful),
+            clock: Arc::new(clock),
+        }
+    }
+
+    /// Begins an install.
+    ///
+    /// # Errors
+    /// At once, with nothing changed: [`Reason::Conflict`] where an operation on the order's name is under way,
+    /// [`Reason::BudgetExceeded`] where too many installs are. Everything else is an event of the install.
+    pub fn install(&self, order: InstallOrder) -> Result<Install, Failure> {
+        let seq = self.0.next_seq.fetch_add(1, Ordering::Relaxed);
+        install::begin(&self.0, order, Origin::Ordered { seq, recorded: false })
+    }
+
+    /// Begins to remove a module: it gets no new request, drains, stops, and gives its resources back.
+    ///
+    /// A module that a switch has removed, or is removing, counts as removed: the answer is the verdict on that.
+    ///
+    /// # Errors
+    /// At once: [`Reason::NotInstalled`], [`Reason::Conflict`]. Later: a listener's refusal, the journal's failure.
+    pub fn uninstall(&self, id: &ModuleId) -> Result<Pending<Retired>, Failure> {
+        crate::retire::uninstall(&self.0, id)
+    }
+
+    /// Begins to give the traffic of a name to the version `id`; the others keep running without.
+    ///
+    /// # Errors
+    /// At once: [`Reason::NotInstalled`], [`Reason::Conflict`], [`Reason::IllegalState`] for a version that does not run.
+    pub fn activate(&self, id: &ModuleId) -> Result<Pending<ModuleView>, Failure> {
+        crate::switch::activate(&self.0, id)
+    }
+
+    /// Gives up the install that is under way on `name`. Nothing happens once its new version serves.
+    ///
+    /// # Errors
+    /// [`Reason::NotInstalled`] where none is under way.
+    pub fn cancel(&self, name: &str) -> Result<(), Failure> {
+        let registry = self.0.registry();
+        let busy = registry.busy.get(name).filter(|busy| busy.command == Command::Install);
+        let busy = busy.ok_or_else(|| Failure::new(Reason::NotInstalled, format!("no install of {name} is under way")))?;
+        busy.cancel.cancel();
+        Ok(())
+    }
+
+    /// What is under way on `name`.
+    #[must_use]
+    pub fn under_way(&self, name: &str) -> Option<Command> {
+        self.0.registry().busy.get(name).map(|busy| busy.command)
+    }
+
+    /// All modules, by name, then version. Their traffic is for the data path to fill in.
+    #[must_use]
+    pub fn modules(&self) -> Vec<ModuleView> {
+        self.0.registry().modules.values().map(|module| module.view()).collect()
+    }
+
+    /// One module.
+    ///
+    /// # Errors
+    /// [`Reason::NotInstalled`].
+    pub fn module(&self, id: &ModuleId) -> Result<ModuleView, Failure> {
+        self.0.registry().modules.get(id).map(|module| module.view()).ok_or_else(|| not_installed(id))
+    }
+
+    /// The log of one module.
+    ///
+    /// # Errors
+    /// [`Reason::NotInstalled`].
+    pub fn log(&self, id: &ModuleId) -> Result<Arc<LogBook>, Failure> {
+        self.0.registry().modules.get(id).map(|module| Arc::clone(&module.spec.log)).ok_or_else(|| not_installed(id))
+    }
+
+    /// The latest removals, newest first.
+    #[must_use]
+    pub fn verdicts(&self) -> Vec<Retired> {
+        self.0.registry().verdicts.iter().rev().cloned().collect()
+    }
+
+    /// The kinds of module it runs.
+    #[must_use]
+    pub fn kinds(&self) -> Vec<&'static str> {
+        self.0.runtimes.iter().map(|runtime| runtime.kind()).collect()
+    }
+
+    /// Takes all modules out of traffic, drains and stops them. They come back when the base does.
+    pub async fn shut_down(&self) {
+        crate::retire::all(&self.0).await;
+    }
+
+    pub(crate) fn tell_ready(&self) {
+        self.0.listeners.tell(&Event::Ready);
+    }
+}
+
+/// Holds a name; gives it back when dropped.
+pub(crate) struct NameLock<E> {
+    shared: Arc<Shared<E>>,
+    name: String,
+}
+
+impl<E: Clone> NameLock<E> {
+    pub(crate) fn take(shared: &Arc<Shared<E>>, id: &ModuleId, command: Command, cancel: CancellationToken) -> Result<Self, Failure> {
+        shared.registry().take(id, command, cancel)?;
+        Ok(Self { shared: Arc::clone(shared), name: id.name().to_owned() })
+    }
+}
+
+impl<E> Drop for NameLock<E> {
+    fn drop(&mut self) {
+        self.shared.registry().busy.remove(&self.name);
+    }
+}

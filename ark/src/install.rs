@@ -1,0 +1,389 @@
+//! Install: fetch, verify, parse, admit, prepare, start, probe, activate; then the old versions go.
+//!
+//! Whatever fails before *activate* leaves the versions before as they were.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use ark_model::{
+    Activation, DEFAULT_PRIORITY, Failure, InstallOrder, Manifest, ModuleId, Reason, State, Step,
+    api::{Installed, Progress},
+    lifecycle::{Event as Change, History},
+};
+use futures_util::{FutureExt, future};
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc},
+    time::{Instant, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    activation::{self, Plan},
+    base::{NameLock, Shared},
+    event::Event,
+    journal::{Entry, Wanted},
+    log::LogBook,
+    operation::{Accepted, Install, Steps},
+    refine,
+    registry::{Command, Live, Module},
+    retire::{self, Leaving},
+    runtime::{ModuleSpec, Package, Prepared, Running, Runtime, Started},
+};
+
+/// Where an order comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Somebody asks for it; it is in the journal already where a base before this one accepted it.
+    Ordered { seq: u64, recorded: bool },
+    /// The journal says that it ran, with or without traffic.
+    Restored { active: bool },
+    /// It stands among the files that the base is started with.
+    Static,
+}
+
+/// Begins an install; a conflict is told at once.
+pub(crate) fn begin<E: Clone + Send + Sync + 'static>(
+    shared: &Arc<Shared<E>>,
+    order: InstallOrder,
+    origin: Origin,
+) -> Result<Install, Failure> {
+    let permit = Arc::clone(&shared.installs).try_acquire_owned().map_err(|_| {
+        let message = format!("{} installs are under way, as many as this base allows; try again later", shared.settings.max_installs);
+        Failure::new(Reason::BudgetExceeded, message)
+    })?;
+    let cancel = CancellationToken::new();
+    let lock = order.id.as_ref().map(|id| NameLock::take(shared, id, Command::Install, cancel.clone())).transpose()?;
+    let durable = match origin {
+        Origin::Ordered { seq, recorded: false } => shared.journal.record(Entry::Ordered { seq, order: Box::new(order.clone()) }),
+        Origin::Ordered { .. } | Origin::Restored { .. } | Origin::Static => Box::pin(future::ready(Ok(()))),
+    };
+    let accepted = durable.shared();
+    let (events, receiver) = mpsc::unbounded_channel();
+    let deadline = order.deadline_ms.map_or(shared.settings.install_deadline, Duration::from_millis);
+    let installing = Installing {
+        shared: Arc::clone(shared),
+        order,
+        origin,
+        lock,
+        accepted: accepted.clone(),
+        registered: None,
+        steps: Steps { events, cancel, deadline: Instant::now() + deadline, timings: Vec::new() },
+        _permit: permit,
+    };
+    tokio::spawn(installing.run());
+    Ok(Install { events: receiver, accepted })
+}
+
+struct Installing<E> {
+    shared: Arc<Shared<E>>,
+    order: InstallOrder,
+    origin: Origin,
+    lock: Option<NameLock<E>>,
+    accepted: Accepted,
+    /// The module that stands in the registry for this install, from *admit* on.
+    registered: Option<Arc<ModuleId>>,
+    steps: Steps,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl<E: Clone + Send + Sync + 'static> Installing<E> {
+    async fn run(mut self) {
+        let outcome = AssertUnwindSafe(self.pipeline()).catch_unwind().await;
+        let outcome = outcome.unwrap_or_else(|_| Err(Failure::new(Reason::Internal, "the install panicked; see the base's log")));
+        match outcome {
+            Ok(installed) => self.steps.tell(Progress::Done(Box::new(installed))),
+            Err(failure) => {
+                self.give_up(&failure).await;
+                self.steps.tell(Progress::Failed { error: failure });
+            }
+        }
+    }
+
+    async fn pipeline(&mut self) -> Result<Installed, Failure> {
+        let shared = Arc::clone(&self.shared);
+        let order = self.order.clone();
+        let package = self.steps.run(Step::Fetch, shared.packages.fetch(&order)).await?;
+        self.steps.run(Step::Verify, shared.packages.verify(&order, &package)).await?;
+        let (runtime, manifest) = self.steps.run(Step::Parse, parse(&shared, &package)).await?;
+        let id = Arc::new(identity(&order, &manifest)?);
+        if self.lock.is_none() {
+            self.lock = Some(NameLock::take(&shared, &id, Command::Install, self.steps.cancel.clone())?);
+        }
+        let spec = self.steps.run(Step::Admit, admit(&shared, &order, &id, package, &manifest, runtime.kind())).await?;
+        self.registered = Some(Arc::clone(&id));
+        let prepared = self.steps.run(Step::Prepare, runtime.prepare(&spec)).await?;
+        let started = self.start(&spec, prepared).await?;
+        let leaving = self.activate(&spec, started).await?;
+        // From here on nothing fails, and nobody can give it up. The name is free again: a later operation waits for the drain itself.
+        self.registered = None;
+        self.lock = None;
+        self.record_success(&id, &leaving);
+        let view = shared.registry().modules.get(&id).map(|module| module.view());
+        let mut module = view.ok_or_else(|| Failure::new(Reason::Cancelled, format!("{id} was removed as soon as it served")))?;
+        self.steps.tell(Progress::Serving { module: Box::new(module.clone()) });
+        let mut retired = Vec::new();
+        for gone in future::join_all(leaving.into_iter().map(|leaving| leaving.go(&shared))).await {
+            self.steps.tell(Progress::Retired(gone.clone()));
+            retired.push(gone);
+        }
+        module.timings.clone_from(&self.steps.timings);
+        Ok(Installed { module, timings: self.steps.timings.clone(), retired })
+    }
+
+    /// Starts and probes, within the module's own deadline for both.
+    async fn start(&mut self, spec: &Arc<ModuleSpec>, prepared: Box<dyn Prepared<E>>) -> Result<Started<E>, Failure> {
+        let shared = Arc::clone(&self.shared);
+        let deadline = Instant::now() + Duration::from_millis(spec.limits.start_deadline_ms);
+        shared.listeners.ask(&Event::BeforeStart(Arc::clone(&spec.id))).map_err(|failure| failure.in_step(Step::Start))?;
+        let late = |_| {
+            let message = format!("{} did not start and answer its probe in {} ms", spec.id, spec.limits.start_deadline_ms);
+            Failure::new(Reason::StartTimedOut, format!("{message}; raise its start-deadline-ms, or see its log"))
+        };
+        let start = async { timeout_at(deadline, prepared.start()).await.map_err(late)? };
+        let started = self.steps.run(Step::Start, start).await?;
+        let probe = async { timeout_at(deadline, started.running.probe()).await.map_err(late)? };
+        if let Err(failure) = self.steps.run(Step::Probe, probe).await {
+            dispose(started.running, shared.settings.stop_patience);
+            return Err(failure);
+        }
+        shared.listeners.tell(&Event::AfterStart(Arc::clone(&spec.id)));
+        Ok(started)
+    }
+
+    /// Changes the routes, once the order is durable and the name has room for one more version.
+    async fn activate(&mut self, spec: &Arc<ModuleSpec>, started: Started<E>) -> Result<Vec<Leaving<E>>, Failure> {
+        let shared = Arc::clone(&self.shared);
+        let (id, policy, accepted) = (Arc::clone(&spec.id), self.policy(), self.accepted.clone());
+        let restored = matches!(self.origin, Origin::Restored { .. });
+        let room = async {
+            accepted.await?;
+            if restored { Ok(()) } else { room(&shared, &id, policy).await }
+        };
+        if let Err(failure) = self.steps.run(Step::Activate, room).await {
+            dispose(started.running, shared.settings.stop_patience);
+            return Err(failure);
+        }
+        let from: Vec<ModuleId> =
+            shared.registry().others(&id).into_iter().filter(|other| other.state == State::Activated).map(|other| other.id).collect();
+        let moves = policy == Activation::Switch && !from.is_empty();
+        if moves {
+            shared.listeners.tell(&Event::BeforeSwitch(from.clone(), Arc::clone(&id)));
+        }
+        let leaving = self.change_routes(spec, policy, started)?;
+        if moves {
+            shared.listeners.tell(&Event::AfterSwitch(from, Arc::clone(&id)));
+        }
+        Ok(leaving)
+    }
+
+    /// One change, seen by everybody at once: histories, routes, who leaves.
+    fn change_routes(&mut self, spec: &Arc<ModuleSpec>, policy: Activation, started: Started<E>) -> Result<Vec<Leaving<E>>, Failure> {
+        let shared = &self.shared;
+        let id = &spec.id;
+        let (now, instance) = (shared.now(), shared.new_instance());
+        let mut registry = shared.registry();
+        let plan = match self.origin {
+            Origin::Restored { active } => Plan { activate: active, ..Plan::default() },
+            Origin::Ordered { .. } | Origin::Static => activation::on_install(policy, &registry.others(id)),
+        };
+        let (event, message) = match (plan.activate, plan.retire.first()) {
+            (false, _) => (Change::StartedInactive, "start but is deactivated".to_owned()),
+            (true, Some(old)) => (Change::StartedActive, format!("switch from old biz: {old}")),
+            (true, None) => (Change::StartedActive, String::new()),
+        };
+        registry.step(id, event, now, message)?;
+        if let Some(module) = registry.modules.get_mut(id) {
+            let refining = started.refined.map(|refined| refine::watch(shared, id, instance, refined));
+            module.live = Some(Live { instance, running: started.running, refining });
+            module.timings.clone_from(&self.steps.timings);
+        }
+        let mut leaving = Vec::new();
+        for old in &plan.retire {
+            if registry.modules.get(old).is_some_and(|module| module.history.state() == State::Activated) {
+                registry.step(old, Change::Deactivate, now, format!("switch to new biz {id}"))?;
+            }
+            leaving.extend(retire::take_out(&mut registry, old, now));
+            registry.remember_replaced(old.clone());
+        }
+        registry.replaced.retain(|other| *other != **id);
+        shared.traffic.route(id.name(), registry.targets(id.name()));
+        Ok(leaving)
+    }
+
+    fn policy(&self) -> Activation {
+        self.order.activation.unwrap_or(self.shared.settings.activation)
+    }
+
+    fn record_success(&self, id: &ModuleId, leaving: &[Leaving<E>]) {
+        let Origin::Ordered { seq, .. } = self.origin else { return };
+        let wanted = self.shared.registry().modules.get(id).map(|module| Wanted {
+            id: id.clone(),
+            order: InstallOrder { id: Some(id.clone()), sha256: Some(module.spec.package.sha256.to_string()), ..self.order.clone() },
+            priority: module.priority,
+            active: module.history.state() == State::Activated,
+        });
+        if let Some(wanted) = wanted {
+            let removed = leaving.iter().map(|leaving| ModuleId::clone(leaving.id())).collect();
+            // Not waited for: until it is durable, the order itself is, and comes to the same.
+            drop(self.shared.journal.record(Entry::Installed { seq, wanted: Box::new(wanted), removed }));
+        }
+    }
+
+    async fn give_up(&mut self, failure: &Failure) {
+        let shared = Arc::clone(&self.shared);
+        if let Some(id) = self.registered.take() {
+            shared.listeners.tell(&Event::StartFailed(Arc::clone(&id), failure.clone()));
+            let mut registry = shared.registry();
+            if shared.settings.remove_broken {
+                registry.modules.remove(&id);
+            } else if let Some(module) = registry.modules.get_mut(&id) {
+                let message = format!("{}: {failure}", failure.reason);
+                if let Err(illegal) = module.history.apply(Change::StartFailed, shared.now(), message) {
+                    tracing::error!(module = %id, %illegal, "a failed install left its module in an unexpected state");
+                }
+                module.failure = Some(failure.clone());
+                module.timings.clone_from(&self.steps.timings);
+            }
+        }
+        if let Origin::Ordered { seq, .. } = self.origin
+            && let Err(journal) = shared.journal.record(Entry::Failed { seq }).await
+        {
+            tracing::error!(%journal, "could not record that an install failed; it will be tried again at the next start");
+        }
+        self.lock = None;
+    }
+}
+
+/// Ends a module that never got traffic, in the background: nobody waits for it.
+fn dispose<E: 'static>(running: Box<dyn Running<E>>, patience: Duration) {
+    tokio::spawn(async move {
+        if let Err(failure) = running.stop(patience).await {
+            tracing::warn!(%failure, "a module that did not get traffic could not be stopped");
+        }
+        running.reclaim().await;
+    });
+}
+
+/// Finds the package's kind and reads its manifest.
+pub(crate) async fn parse<E: 'static>(shared: &Shared<E>, package: &Package) -> Result<(Arc<dyn Runtime<E>>, Manifest), Failure> {
+    let runtime = shared.runtimes.iter().find(|runtime| runtime.recognises(package)).ok_or_else(|| {
+        let kinds: Vec<&str> = shared.runtimes.iter().map(|runtime| runtime.kind()).collect();
+        let message = format!(
+            "{} bytes that begin with {:02x?} are no package of a kind that this base runs ({})",
+            package.size,
+            package.head,
+            kinds.join(", ")
+        );
+        Failure::new(Reason::PackageInvalid, message)
+    })?;
+    let manifest = runtime.parse(package).await?;
+    Ok((Arc::clone(runtime), manifest))
+}
+
+/// Order and package have to agree where both speak; together they have to say both parts.
+pub(crate) fn identity(order: &InstallOrder, manifest: &Manifest) -> Result<ModuleId, Failure> {
+    let part = |what: &str, asked: Option<&str>, said: Option<&str>| match (asked, said) {
+        (Some(asked), Some(said)) if asked != said => Err(Failure::new(
+            Reason::IdentityMismatch,
+            format!("the order says {what} {asked:?} and the package says {said:?}; order what the package is, or build it anew"),
+        )),
+        (Some(part), _) | (None, Some(part)) => Ok(part.to_owned()),
+        (None, None) => Err(Failure::new(
+            Reason::InvalidRequest,
+            format!("neither the order nor the package gives a {what}; add one to the order, or build the package with `arkctl build`"),
+        )),
+    };
+    let asked = order.id.as_ref();
+    let name = part("name", asked.map(ModuleId::name), manifest.name.as_deref())?;
+    let version = part("version", asked.map(ModuleId::version), manifest.version.as_deref())?;
+    ModuleId::new(name, version).map_err(|invalid| Failure::new(Reason::InvalidRequest, invalid.to_string()))
+}
+
+/// Checks the new module against the base and its neighbours, and registers it as resolved.
+async fn admit<E: Clone>(
+    shared: &Shared<E>,
+    order: &InstallOrder,
+    id: &Arc<ModuleId>,
+    package: Package,
+    manifest: &Manifest,
+    kind: &'static str,
+) -> Result<Arc<ModuleSpec>, Failure> {
+    let context_path: Arc<str> =
+        manifest.context_path_of(id.name()).map_err(|invalid| Failure::new(Reason::InvalidRequest, invalid.to_string()))?.into();
+    if !manifest.grants.directories.is_empty() {
+        let message = format!("{id} grants itself directories; only an install order can grant a directory");
+        return Err(Failure::new(Reason::InvalidRequest, message));
+    }
+    let hosts: Arc<[String]> = manifest.hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
+    let limits = shared.settings.limits.with(&manifest.limits).with(&order.limits);
+    let spec = Arc::new(ModuleSpec {
+        id: Arc::clone(id),
+        package,
+        limits,
+        grants: manifest.grants.clone().and(&order.grants),
+        args: order.args.clone(),
+        probe_path: manifest.probe_path.clone(),
+        reuse: manifest.reuse.unwrap_or(1).max(1),
+        log: Arc::new(LogBook::new(&limits)),
+    });
+    // The same identity may still be draining: after a switch there and back, for instance.
+    let leaving = shared.registry().modules.get(id.as_ref()).and_then(|module| module.retiring.clone());
+    if let Some(leaving) = leaving {
+        retire::gone(leaving).await;
+    }
+    let mut registry = shared.registry();
+    if let Some(standing) = registry.modules.get(id.as_ref()).filter(|module| module.history.state() != State::Broken) {
+        let message = format!("{id} is installed already and {}; undeploy it first, or deploy another version", standing.history.state());
+        return Err(Failure::new(Reason::AlreadyInstalled, message));
+    }
+    let overlaps = |module: &Module<E>| {
+        module.context_path == context_path
+            && module.history.state() != State::Broken
+            && (module.hosts.is_empty() || hosts.is_empty() || module.hosts.iter().any(|host| hosts.contains(host)))
+    };
+    if let Some((other, _)) = registry.modules.iter().find(|(other, module)| other.name() != id.name() && overlaps(module)) {
+        let message = format!("{id} would answer at {context_path}, where {other} answers; give one of them another context-path");
+        return Err(Failure::new(Reason::ContextPathTaken, message));
+    }
+    if registry.modules.len() >= shared.settings.max_modules && !registry.modules.contains_key(id.as_ref()) {
+        let message = format!("this base has {} modules, as many as it allows; undeploy some first", registry.modules.len());
+        return Err(Failure::new(Reason::BudgetExceeded, message));
+    }
+    let module = Module {
+        history: History::created(shared.now()),
+        spec: Arc::clone(&spec),
+        kind,
+        manifest: manifest.clone(),
+        order: order.clone(),
+        context_path,
+        hosts,
+        weight: order.weight.unwrap_or(100),
+        priority: manifest.priority.unwrap_or(DEFAULT_PRIORITY),
+        failure: None,
+        timings: Vec::new(),
+        live: None,
+        retiring: None,
+    };
+    registry.modules.insert(ModuleId::clone(id), module);
+    Ok(spec)
+}
+
+/// Waits until one more version of the name may serve.
+async fn room<E: Clone>(shared: &Shared<E>, id: &ModuleId, policy: Activation) -> Result<(), Failure> {
+    loop {
+        let (serving, draining) = {
+            let registry = shared.registry();
+            let serving = registry.others(id).iter().filter(|other| other.state == State::Activated).count();
+            let draining: Vec<_> = registry.versions(id.name()).filter_map(|(_, module)| module.retiring.clone()).collect();
+            (serving, draining)
+        };
+        let most = shared.settings.versions_per_name.max(1);
+        match draining.into_iter().next() {
+            Some(leaving) if serving + 1 >= most => retire::gone(leaving).await,
+            None if policy == Activation::Together && serving >= most => {
+                let message = format!("{serving} versions of {} serve, as many as this base allows; undeploy one first", id.name());
+                return Err(Failure::new(Reason::BudgetExceeded, message));
+            }
+            Some(_) | None => return Ok(()),
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! How a module goes: out of the routes, drain, stop, reclaim, verdict.
+
+use std::{sync::Arc, time::Duration};
+
+use ark_model::{Failure, ModuleId, Reason, State, Step, Timing, Verdict, api::Retired, lifecycle::Event as Change, order::Resource};
+use futures_util::{FutureExt, future};
+use tokio::{sync::watch, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    base::{NameLock, Pending, Shared},
+    event::Event,
+    journal::Entry,
+    operation::millis,
+    registry::{Command, Live, Registry, not_installed},
+    runtime::ModuleSpec,
+};
+
+/// What a runtime may take beyond its patience, before the container goes on without it.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A module that was taken out and has to drain. It must [`go`](Self::go).
+pub(crate) struct Leaving<E> {
+    spec: Arc<ModuleSpec>,
+    live: Option<Live<E>>,
+    done: watch::Sender<Option<Retired>>,
+}
+
+/// Marks a module as leaving and takes its running part. The caller changes the routes under the same lock.
+pub(crate) fn take_out<E: Clone>(registry: &mut Registry<E>, id: &ModuleId, now: u64) -> Option<Leaving<E>> {
+    let module = registry.modules.get_mut(id).filter(|module| module.retiring.is_none())?;
+    module.history.apply(Change::StopBegan, now, String::new()).ok()?;
+    let (done, retiring) = watch::channel(None);
+    module.retiring = Some(retiring);
+    Some(Leaving { spec: Arc::clone(&module.spec), live: module.live.take(), done })
+}
+
+/// Waits until a leaving module is gone.
+pub(crate) async fn gone(mut leaving: watch::Receiver<Option<Retired>>) {
+    // An error means that whoever saw it off is gone too; then so is the module.
+    let _ = leaving.wait_for(Option::is_some).await;
+}
+
+impl<E: Clone + Send + Sync + 'static> Leaving<E> {
+    pub(crate) fn id(&self) -> &Arc<ModuleId> {
+        &self.spec.id
+    }
+
+    /// Sees it off, also where the caller does not wait for the end.
+    pub(crate) fn go(self, shared: &Arc<Shared<E>>) -> impl Future<Output = Retired> + use<E> {
+        let id = Arc::clone(self.id());
+        let task = tokio::spawn(self.see_off(Arc::clone(shared)));
+        async move {
+            task.await.unwrap_or_else(|error| {
+                tracing::error!(module = %id, %error, "seeing a module off panicked");
+                Retired { id: ModuleId::clone(&id), timings: Vec::new(), verdict: Verdict::default(), at: 0 }
+            })
+        }
+    }
+
+    async fn see_off(mut self, shared: Arc<Shared<E>>) -> Retired {
+        let id = Arc::clone(self.id());
+        let (mut timings, mut verdict, mut failure) = (Vec::new(), Verdict { clean: true, ..Verdict::default() }, None);
+        if let Some(live) = self.live.take() {
+            let deadline = Duration::from_millis(self.spec.limits.drain_deadline_ms);
+            let drained = timed(&mut timings, Step::Drain, shared.traffic.drain(live.instance, deadline)).await;
+            (verdict, failure) = end(&shared, &id, live, &mut timings).await;
+            verdict.cut_requests = drained.cut;
+        }
+        let retired = Retired { id: ModuleId::clone(&id), timings, verdict, at: shared.now() };
+        let mut registry = shared.registry();
+        if let Some(failure) = failure {
+            let _ = registry.step(&id, Change::StopFailed, retired.at, format!("{}: {failure}", failure.reason));
+        }
+        let _ = registry.step(&id, Change::StopEnded, retired.at, String::new());
+        registry.modules.remove(&id);
+        registry.keep_verdict(retired.clone());
+        drop(registry);
+        shared.listeners.tell(&Event::AfterStop(id));
+        self.done.send_replace(Some(retired.clone()));
+        retired
+    }
+}
+
+/// Stops what was drained and gives its resources back.
+pub(crate) async fn end<E: 'static>(
+    shared: &Shared<E>,
+    id: &Arc<ModuleId>,
+    live: Live<E>,
+    timings: &mut Vec<Timing>,
+) -> (Verdict, Option<Failure>) {
+    let Live { running, refining, .. } = live;
+    drop(refining);
+    let patience = shared.settings.stop_patience;
+    let stopped = timed(timings, Step::Stop, tokio::time::timeout(patience + GRACE, running.stop(patience))).await;
+    let failure = stopped
+        .unwrap_or_else(|_| Err(Failure::new(Reason::Internal, format!("{id} did not stop within {} ms", (patience + GRACE).as_millis()))))
+        .err();
+    if let Some(failure) = &failure {
+        shared.listeners.tell(&Event::StopFailed(Arc::clone(id), failure.clone()));
+    }
+    shared.listeners.tell(&Event::BeforeRecycle(Arc::clone(id)));
+    let reclaimed = timed(timings, Step::Reclaim, tokio::time::timeout(GRACE, running.reclaim())).await;
+    let mut verdict = reclaimed.unwrap_or_else(|_| Verdict {
+        held: vec![Resource { what: format!("everything of {id}: its runtime did not answer"), amount: 1, unit: "modules".to_owned() }],
+        ..Verdict::default()
+    });
+    verdict.clean &= failure.is_none();
+    (verdict, failure)
+}
+
+async fn timed<T>(timings: &mut Vec<Timing>, step: Step, work: impl Future<Output = T>) -> T {
+    let began = Instant::now();
+    let value = work.await;
+    timings.push(Timing { step, ms: millis(began.elapsed()) });
+    value
+}
+
+pub(crate) fn uninstall<E: Clone + Send + Sync + 'static>(shared: &Arc<Shared<E>>, id: &ModuleId) -> Result<Pending<Retired>, Failure> {
+    let known = {
+        let registry = shared.registry();
+        match registry.modules.get(id) {
+            Some(module) => module.retiring.clone().map(Known::Leaving),
+            None if registry.replaced.contains(id) => {
+                let verdict = registry.verdicts.iter().rev().find(|retired| retired.id == *id).cloned();
+                let fallback = || Retired {
+                    id: id.clone(),
+                    timings: Vec::new(),
+                    verdict: Verdict { clean: true, ..Verdict::default() },
+                    at: shared.now(),
+                };
+                Some(Known::Gone(verdict.unwrap_or_else(fallback)))
+            }
+            None => return Err(not_installed(id)),
+        }
+    };
+    match known {
+        Some(Known::Gone(retired)) => return Ok(Box::pin(future::ready(Ok(retired)))),
+        Some(Known::Leaving(leaving)) => return Ok(already_leaving(id.clone(), leaving)),
+        None => {}
+    }
+    let lock = NameLock::take(shared, id, Command::Uninstall, CancellationToken::new())?;
+    let (shared, id) = (Arc::clone(shared), id.clone());
+    let task = tokio::spawn(async move {
+        let _lock = lock;
+        shared.listeners.ask(&Event::BeforeStop(Arc::new(id.clone()))).map_err(|failure| failure.in_step(Step::Stop))?;
+        shared.journal.record(Entry::Removed { id: id.clone() }).await?;
+        let leaving = {
+            let mut registry = shared.registry();
+            let leaving = take_out(&mut registry, &id, shared.now());
+            shared.traffic.route(id.name(), registry.targets(id.name()));
+            leaving
+        };
+        match leaving {
+            Some(leaving) => Ok(leaving.go(&shared).await),
+            None => Err(not_installed(&id)),
+        }
+    });
+    Ok(finished(task))
+}
+
+enum Known {
+    Leaving(watch::Receiver<Option<Retired>>),
+    Gone(Retired),
+}
+
+fn already_leaving(id: ModuleId, mut leaving: watch::Receiver<Option<Retired>>) -> Pending<Retired> {
+    Box::pin(async move {
+        let retired = leaving.wait_for(Option::is_some).await.ok().and_then(|retired| retired.clone());
+        retired.ok_or_else(|| Failure::new(Reason::Internal, format!("{id} left without a verdict; see the base's log")))
+    })
+}
+
+/// The outcome of a task that may have panicked.
+pub(crate) fn finished<T: Send + 'static>(task: tokio::task::JoinHandle<Result<T, Failure>>) -> Pending<T> {
+    task.map(|joined| joined.unwrap_or_else(|error| Err(Failure::new(Reason::Internal, format!("the operation broke off: {error}")))))
+        .boxed()
+}
+
+/// Sees every module off. Names that are busy lose their modules too: whatever is under way has lost its base.
+pub(crate) async fn all<E: Clone + Send + Sync + 'static>(shared: &Arc<Shared<E>>) {
+    let leaving: Vec<Leaving<E>> = {
+        let mut registry = shared.registry();
+        for busy in registry.busy.values() {
+            busy.cancel.cancel();
+        }
+        let ids: Vec<ModuleId> =
+            registry.modules.iter().filter(|(_, module)| module.history.state() != State::Resolved).map(|(id, _)| id.clone()).collect();
+        let now = shared.now();
+        let leaving = ids.iter().filter_map(|id| take_out(&mut registry, id, now)).collect();
+        for id in &ids {
+            shared.traffic.route(id.name(), registry.targets(id.name()));
+        }
+        leaving
+    };
+    future::join_all(leaving.into_iter().map(|leaving| leaving.go(shared))).await;
+}

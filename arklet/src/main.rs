@@ -1,0 +1,2 @@
+//! The agent in every base.
+fn main() {}

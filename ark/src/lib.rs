@@ -4,6 +4,8 @@
 //! their bytes, a [`Journal`] remembers them. What it decides stands in [`State::after`](ark_model::State::after) (which step is
 //! legal) and in `activation` (who gets traffic). Follow one install: [`Base::install`] → `install` → `retire`.
 
+#![forbid(unsafe_code)]
+
 mod activation;
 mod base;
 mod event;

@@ -75,6 +75,14 @@ impl<E: Clone + Send + Sync + 'static> Base<E> {
         self.tell_ready();
         not_up
     }
+
+    /// Identity and priority of a package that is not installed yet: fetches, verifies and parses it.
+    ///
+    /// # Errors
+    /// What keeps it from being read, as an install of `order` would tell it.
+    pub async fn look(&self, order: &InstallOrder) -> Result<(ModuleId, i32), Failure> {
+        look(&self.0, order).await
+    }
 }
 
 /// Identity and priority of a package that is not installed yet.

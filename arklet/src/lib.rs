@@ -1,1 +1,18 @@
-//! The agent in every base.
+//! The agent in every base. [`Agent`] is the core, which listens nowhere: a binary, a native agent or an addon embeds it, and
+//! serves [`http::router`] and the gateway as it likes. Follow one install: [`http`] (`v1` or `commands`) → [`ark::Base::install`].
+
+#![forbid(unsafe_code)]
+
+mod agent;
+mod commands;
+pub mod heartbeat;
+pub mod http;
+pub mod identity;
+pub mod journal;
+mod metrics;
+pub mod modules_dir;
+pub mod packages;
+pub mod system;
+
+pub use agent::{Agent, Builder};
+pub use identity::Identity;

@@ -31,3 +31,27 @@ pub struct UpstreamError {
     /// Details for the module's log, never for its client.
     pub message: String,
 }
+
+impl std::fmt::Debug for dyn Upstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Upstream")
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::{Arc, Body, BoxFuture, Endpoint, Reason, Upstream, UpstreamError};
+
+    struct Nobody;
+
+    impl Upstream for Nobody {
+        fn call(&self, _: http::Request<Body>) -> BoxFuture<'static, Result<http::Response<Body>, UpstreamError>> {
+            Box::pin(std::future::ready(Err(UpstreamError { reason: Reason::ModuleFailed, message: "nobody".to_owned() })))
+        }
+    }
+
+    /// An endpoint that fails.
+    pub(crate) fn nobody() -> Endpoint {
+        Arc::new(Nobody)
+    }
+}

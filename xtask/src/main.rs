@@ -1,5 +1,7 @@
 //! `cargo xtask …`: builds, tests, shows and measures the project.
 
+#![forbid(unsafe_code)]
+
 use std::process::{Command, ExitCode};
 
 const USAGE: &str = "usage: cargo xtask <command>

@@ -1,0 +1,85 @@
+//! Compiled code, kept by the content it was made from. Written beside, then renamed; only files written here are mapped.
+
+use std::{
+    fs,
+    hash::{DefaultHasher, Hash, Hasher},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use ark_model::{Failure, Reason};
+use wasmtime::{Engine, component::Component};
+
+use crate::engine::Build;
+
+/// The code of one engine. Another version or other settings of the engine have a folder of their own, so code that
+/// does not fit is never found.
+#[derive(Debug)]
+pub(crate) struct Cache {
+    folder: PathBuf,
+    written: AtomicU64,
+}
+
+impl Cache {
+    pub(crate) fn open(root: &Path, build: Build, engine: &Engine) -> Result<Self, Failure> {
+        let mut hasher = DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        let folder = root.join(format!("{}-{:016x}", build.as_str(), hasher.finish()));
+        fs::create_dir_all(&folder).map_err(|error| failed("open the folder for compiled code", &folder, &error))?;
+        // What an earlier process did not finish writing.
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            if entry.path().extension().is_some_and(|extension| extension == "part") {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        Ok(Self { folder, written: AtomicU64::new(0) })
+    }
+
+    /// The code made from the component with the digest `sha256`. A file that cannot be used is removed, and counts as absent.
+    pub(crate) fn load(&self, engine: &Engine, sha256: &str) -> Option<Component> {
+        let path = self.path(sha256);
+        if !path.exists() {
+            return None;
+        }
+        match map(engine, &path) {
+            Ok(component) => Some(component),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), error = %format!("{error:#}"), "compiled code that cannot be used is made anew");
+                let _ = fs::remove_file(&path);
+                None
+            }
+        }
+    }
+
+    /// Keeps `code` for the component with the digest `sha256`, and maps it.
+    pub(crate) fn store(&self, engine: &Engine, sha256: &str, code: &[u8]) -> Result<Component, Failure> {
+        let path = self.path(sha256);
+        let number = self.written.fetch_add(1, Ordering::Relaxed);
+        let part = self.folder.join(format!("{sha256}.{}.{number}.part", std::process::id()));
+        let written = fs::File::create(&part).and_then(|mut file| file.write_all(code)).and_then(|()| fs::rename(&part, &path));
+        written.map_err(|error| {
+            let _ = fs::remove_file(&part);
+            failed("keep compiled code", &path, &error)
+        })?;
+        map(engine, &path)
+            .map_err(|error| Failure::new(Reason::Internal, format!("could not map compiled code from {}: {error:#}", path.display())))
+    }
+
+    fn path(&self, sha256: &str) -> PathBuf {
+        self.folder.join(format!("{sha256}.cwasm"))
+    }
+}
+
+#[expect(unsafe_code, reason = "the one mapping of a file into this process")]
+fn map(engine: &Engine, path: &Path) -> wasmtime::Result<Component> {
+    // SAFETY: the file is one that `Cache::store` made from an engine with this very compatibility hash, in a folder that
+    // belongs to the base alone. It was renamed into place when complete, and is never written to again, so what is mapped
+    // does not change: a new version replaces the name, not the bytes.
+    unsafe { Component::deserialize_file(engine, path) }
+}
+
+fn failed(what: &str, path: &Path, error: &io::Error) -> Failure {
+    let reason = if error.kind() == io::ErrorKind::StorageFull { Reason::DiskFull } else { Reason::Internal };
+    Failure::new(reason, format!("could not {what} at {}: {error}", path.display()))
+}

@@ -1,0 +1,125 @@
+//! One compiler with its engine, its linker and its cache: component in, linked code out.
+
+use std::{path::Path, sync::Arc};
+
+use ark_model::{Failure, ModuleId, Reason};
+use tokio::sync::Semaphore;
+use wasmtime::{
+    Engine,
+    component::{Component, Linker},
+};
+use wasmtime_wasi_http::{handler::ProxyPre, p2, p3};
+
+use crate::{
+    cache::Cache,
+    engine::{self, Build},
+    host::Host,
+    link,
+    settings::Settings,
+};
+
+/// Adds a base's own capabilities to what modules may import.
+pub(crate) type Extension = Arc<dyn Fn(&mut Linker<Host>) -> wasmtime::Result<()> + Send + Sync>;
+
+/// A component that is compiled and linked.
+pub(crate) struct Code {
+    pub(crate) pre: ProxyPre<Host>,
+    pub(crate) engine: Engine,
+    pub(crate) build: Build,
+    /// The size of its machine code and data, in bytes.
+    pub(crate) bytes: u64,
+}
+
+pub(crate) struct Compiler {
+    build: Build,
+    engine: Engine,
+    linker: Linker<Host>,
+    cache: Cache,
+    /// Threads that rank below those that serve.
+    threads: rayon::ThreadPool,
+    /// One compile at a time: each uses all the threads, and the memory of several would add up.
+    turn: Semaphore,
+}
+
+impl Compiler {
+    pub(crate) fn new(settings: &Settings, build: Build, extensions: &[Extension]) -> Result<Self, Failure> {
+        let engine = engine::engine(settings, build).map_err(|error| unusable(build, &format!("{error:#}")))?;
+        let mut linker = link::linker(&engine).map_err(|error| unusable(build, &format!("{error:#}")))?;
+        for extension in extensions {
+            extension(&mut linker).map_err(|error| unusable(build, &format!("a capability of the base cannot be linked: {error:#}")))?;
+        }
+        let nice = match build {
+            Build::Baseline => settings.baseline_nice,
+            Build::Optimised => settings.optimising_nice,
+        };
+        let threads = rayon::ThreadPoolBuilder::new()
+            .thread_name(move |number| format!("wasm-{}-{number}", build.as_str()))
+            .start_handler(move |_| rank_below_traffic(nice))
+            .build()
+            .map_err(|error| unusable(build, &error.to_string()))?;
+        let cache = Cache::open(&settings.cache, build, &engine)?;
+        Ok(Self { build, engine, linker, cache, threads, turn: Semaphore::new(1) })
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The code of the component with the digest `sha256`, where it was compiled before.
+    pub(crate) fn cached(&self, id: &ModuleId, sha256: &str) -> Result<Option<Code>, Failure> {
+        self.cache.load(&self.engine, sha256).map(|component| self.link(id, &component)).transpose()
+    }
+
+    /// Compiles the component at `path`, keeps the code, and links it.
+    pub(crate) async fn compile(self: &Arc<Self>, id: &Arc<ModuleId>, sha256: &Arc<str>, path: &Arc<Path>) -> Result<Code, Failure> {
+        let _turn = self.turn.acquire().await.map_err(|_| unusable(self.build, "the base is ending"))?;
+        let (this, id, sha256, path) = (Arc::clone(self), Arc::clone(id), Arc::clone(sha256), Arc::clone(path));
+        let (done, code) = tokio::sync::oneshot::channel();
+        self.threads.spawn(move || {
+            // Somebody else may have compiled the same content while this one waited for its turn.
+            let code = this.cached(&id, &sha256).and_then(|cached| cached.map_or_else(|| this.compile_now(&id, &sha256, &path), Ok));
+            // Whoever waited may have given up; the cache has the code all the same.
+            let _ = done.send(code);
+        });
+        code.await.map_err(|_| unusable(self.build, "the compiler panicked; see the base's log"))?
+    }
+
+    fn compile_now(&self, id: &ModuleId, sha256: &str, path: &Path) -> Result<Code, Failure> {
+        let failed = |error: &dyn std::fmt::Display| {
+            Failure::new(Reason::CompileFailed, format!("{id} could not be compiled ({}): {error:#}", self.build.as_str()))
+        };
+        let bytes = std::fs::read(path).map_err(|error| failed(&error))?;
+        let compiled = self.engine.precompile_component(&bytes).map_err(|error| failed(&error))?;
+        drop(bytes);
+        let component = self.cache.store(&self.engine, sha256, &compiled)?;
+        self.link(id, &component)
+    }
+
+    fn link(&self, id: &ModuleId, component: &Component) -> Result<Code, Failure> {
+        let linked = self.linker.instantiate_pre(component).map_err(|error| {
+            let message = format!("{id} needs something that this base does not offer: {error:#}");
+            Failure::new(Reason::ImportUnknown, message)
+        })?;
+        let pre = match p3::bindings::ServicePre::new(linked.clone()) {
+            Ok(service) => ProxyPre::P3(service),
+            Err(_) => ProxyPre::P2(p2::bindings::ProxyPre::new(linked).map_err(|error| {
+                let message = format!("{id} exports neither wasi:http/incoming-handler@0.2 nor wasi:http/handler@0.3: {error:#}");
+                Failure::new(Reason::PackageInvalid, message)
+            })?),
+        };
+        let image = component.image_range();
+        let bytes = (image.end as usize).saturating_sub(image.start as usize) as u64;
+        Ok(Code { pre, engine: self.engine.clone(), build: self.build, bytes })
+    }
+}
+
+fn unusable(build: Build, problem: &str) -> Failure {
+    Failure::new(Reason::Internal, format!("the {} compiler cannot be used: {problem}", build.as_str()))
+}
+
+/// A compile takes what traffic leaves.
+fn rank_below_traffic(nice: i32) {
+    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), nice) {
+        tracing::warn!(%error, nice, "a compiler thread keeps the rank of the threads that serve");
+    }
+}

@@ -1,0 +1,246 @@
+//! The agent: the container, the data path and the packages of one base, put together. Nothing listens yet.
+
+use std::{
+    fs::{self, File},
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+use ark::{Base, Desired, NotUp};
+use ark_model::{
+    Failure, InstallOrder, ModuleId, Reason,
+    api::{BaseView, ModuleView},
+};
+use ark_wasm::Wasm;
+use gateway::{Endpoint, Gateway};
+use rustix::fs::FlockOperation;
+
+use crate::{
+    commands::Operations,
+    identity::Identity,
+    journal::FileJournal,
+    metrics::Metrics,
+    packages::{Bounds, Fetcher, Keys, Store},
+    system,
+};
+
+/// What an agent is made of.
+pub struct Builder {
+    data_dir: PathBuf,
+    identity: Identity,
+    container: ark::Settings,
+    gateway: gateway::Settings,
+    wasm: Box<dyn FnOnce(ark_wasm::Builder) -> ark_wasm::Builder>,
+    wasm_settings: ark_wasm::Settings,
+    bounds: Bounds,
+    keys: Keys,
+}
+
+impl Builder {
+    /// Who the base is.
+    #[must_use]
+    pub fn identity(mut self, identity: Identity) -> Self {
+        self.identity = identity;
+        self
+    }
+
+    /// The bounds and habits of the container.
+    #[must_use]
+    pub fn container(mut self, settings: ark::Settings) -> Self {
+        self.container = settings;
+        self
+    }
+
+    /// The settings of the data path.
+    #[must_use]
+    pub fn gateway(mut self, settings: gateway::Settings) -> Self {
+        self.gateway = settings;
+        self
+    }
+
+    /// The settings of the wasm engine.
+    #[must_use]
+    pub fn wasm_settings(mut self, change: impl FnOnce(&mut ark_wasm::Settings)) -> Self {
+        change(&mut self.wasm_settings);
+        self
+    }
+
+    /// Adds to the wasm runtime, e.g. the base's own capabilities for its modules.
+    #[must_use]
+    pub fn wasm(mut self, add: impl FnOnce(ark_wasm::Builder) -> ark_wasm::Builder + 'static) -> Self {
+        self.wasm = Box::new(add);
+        self
+    }
+
+    /// Bounds on packages that are fetched.
+    #[must_use]
+    pub fn bounds(mut self, bounds: Bounds) -> Self {
+        self.bounds = bounds;
+        self
+    }
+
+    /// The keys of which one has to have signed each package.
+    #[must_use]
+    pub fn keys(mut self, keys: Keys) -> Self {
+        self.keys = keys;
+        self
+    }
+
+    /// Opens the data directory, which belongs to this agent alone from then on.
+    ///
+    /// # Errors
+    /// Where the directory cannot be used or another base uses it, or where the machine cannot run the engine.
+    pub fn build(self) -> Result<Arc<Agent>, Failure> {
+        let opened = |what: &str, path: &Path, error: &io::Error| {
+            Failure::new(Reason::Internal, format!("could not {what} at {}: {error}", path.display()))
+        };
+        let data = &self.data_dir;
+        fs::create_dir_all(data).map_err(|error| opened("make the data directory", data, &error))?;
+        let lock_path = data.join("lock");
+        let lock = File::create(&lock_path).map_err(|error| opened("make the lock", &lock_path, &error))?;
+        rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
+            let message = format!("another base uses {}; stop it, or start this one with another --data-dir", data.display());
+            Failure::new(Reason::Conflict, message)
+        })?;
+        let journal_path = data.join("journal");
+        let (journal, desired) = FileJournal::open(&journal_path).map_err(|error| opened("open the journal", &journal_path, &error))?;
+        let packages = data.join("packages/sha256");
+        let store =
+            Store::open(packages.clone(), self.bounds.package_bytes).map_err(|error| opened("open the packages", &packages, &error))?;
+        let store = Arc::new(store);
+        let wasm = (self.wasm)(Wasm::builder(self.wasm_settings)).build()?;
+        let gateway = Gateway::new(self.gateway);
+        let metrics = Arc::new(Metrics::new(&gateway));
+        let base = Base::builder(now).settings(self.container).runtime(Arc::new(wasm)).journal(Arc::new(journal)).build(
+            Arc::new(Fetcher::new(Arc::clone(&store), self.bounds, self.keys)),
+            Arc::clone(&gateway) as Arc<dyn ark::Traffic<Endpoint>>,
+        );
+        Ok(Arc::new(Agent {
+            base,
+            gateway,
+            store,
+            metrics,
+            identity: self.identity,
+            operations: Operations::default(),
+            remembered: std::sync::Mutex::new(Some(desired)),
+            ready: AtomicBool::new(false),
+            started: Instant::now(),
+            gateway_address: OnceLock::new(),
+            _lock: lock,
+        }))
+    }
+}
+
+/// The agent of one base.
+pub struct Agent {
+    /// The container.
+    pub base: Base<Endpoint>,
+    /// The data path.
+    pub gateway: Arc<Gateway>,
+    /// The packages.
+    pub store: Arc<Store>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) identity: Identity,
+    pub(crate) operations: Operations,
+    remembered: std::sync::Mutex<Option<Desired>>,
+    ready: AtomicBool,
+    started: Instant,
+    gateway_address: OnceLock<SocketAddr>,
+    /// Held as long as the agent lives.
+    _lock: File,
+}
+
+impl Agent {
+    /// Begins an agent that keeps what it knows in `data_dir`.
+    #[must_use]
+    pub fn builder(data_dir: PathBuf) -> Builder {
+        Builder {
+            wasm_settings: ark_wasm::Settings::new(data_dir.join("cache")),
+            data_dir,
+            identity: Identity::default(),
+            container: ark::Settings::default(),
+            gateway: gateway::Settings::default(),
+            wasm: Box::new(|builder| builder),
+            bounds: Bounds::default(),
+            keys: Keys::default(),
+        }
+    }
+
+    /// Brings up what the journal says and what `files` say; the agent is ready after that. What did not come up is returned,
+    /// and stays visible as broken where its package could be read.
+    pub async fn bring_up(&self, files: Vec<InstallOrder>) -> Vec<NotUp> {
+        let desired = self.remembered.lock().ok().and_then(|mut remembered| remembered.take()).unwrap_or_default();
+        let not_up = self.base.bring_up(desired, files).await;
+        self.tidy();
+        self.ready.store(true, Ordering::Release);
+        not_up
+    }
+
+    /// Whether it has brought up all it was to bring up.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    /// Says where modules answer.
+    pub fn set_gateway_address(&self, address: SocketAddr) {
+        // Only the first counts: a base has one gateway.
+        let _ = self.gateway_address.set(address);
+    }
+
+    /// Takes the modules out of traffic and stops them. They come back at the next start.
+    pub async fn shut_down(&self) {
+        self.ready.store(false, Ordering::Release);
+        self.base.shut_down().await;
+    }
+
+    /// Removes packages that no module uses any more.
+    pub(crate) fn tidy(&self) {
+        self.store.tidy(&self.base.modules().into_iter().map(|module| module.sha256).collect());
+    }
+
+    pub(crate) fn modules(&self) -> Vec<ModuleView> {
+        self.base.modules().into_iter().map(|module| self.with_traffic(module)).collect()
+    }
+
+    pub(crate) fn module(&self, id: &ModuleId) -> Result<ModuleView, Failure> {
+        self.base.module(id).map(|module| self.with_traffic(module))
+    }
+
+    pub(crate) fn with_traffic(&self, mut module: ModuleView) -> ModuleView {
+        if let Some(traffic) = self.gateway.traffic(&module.id) {
+            module.traffic = ark_model::api::TrafficView { peak_memory_bytes: module.traffic.peak_memory_bytes, ..traffic };
+        }
+        module
+    }
+
+    pub(crate) fn view(&self) -> BaseView {
+        BaseView {
+            identity: self.identity.identity.clone(),
+            name: self.identity.name.clone(),
+            version: self.identity.version.clone(),
+            cluster: self.identity.cluster.clone(),
+            ready: self.is_ready(),
+            gateway: self.gateway_address.get().map_or_else(String::new, |address| format!("http://{address}")),
+            kinds: self.base.kinds().into_iter().map(str::to_owned).collect(),
+            arklet_version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_seconds: self.started.elapsed().as_secs(),
+            resident_bytes: system::resident_bytes(),
+        }
+    }
+
+    pub(crate) fn uptime(&self) -> std::time::Duration {
+        self.started.elapsed()
+    }
+}
+
+/// Milliseconds since the Unix epoch.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,186 @@
+//! The typed API under `/v1`. Its table of calls stands with its types, in `ark_model::api`.
+
+use std::{convert::Infallible, sync::Arc};
+
+use ark_model::{
+    Failure, InstallOrder, ModuleId, Reason,
+    api::{Installed, ModuleList, ModuleView, PackageView, Progress, Retired, RouteList, VerdictList},
+};
+use axum::{
+    Json, Router,
+    body::{Body, Bytes},
+    extract::{Path, Query, Request, State, rejection::JsonRejection},
+    http::{HeaderMap, StatusCode, header},
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+    routing::{delete, get, post, put},
+};
+use futures_util::stream;
+use http_body_util::BodyExt;
+use serde::Deserialize;
+
+use super::Refusal;
+use crate::agent::Agent;
+
+type Shared = State<Arc<Agent>>;
+
+pub(super) fn router() -> Router<Arc<Agent>> {
+    Router::new()
+        .route("/base", get(|State(agent): Shared| async move { Json(agent.view()) }))
+        .route("/modules", get(list).post(install))
+        .route("/modules/{name}/{version}", get(module).delete(uninstall))
+        .route("/modules/{name}/{version}/activate", post(activate))
+        .route("/modules/{name}/{version}/logs", get(logs))
+        .route("/operations/{name}", delete(cancel))
+        .route("/packages", put(upload))
+        .route("/routes", get(|State(agent): Shared| async move { Json::<RouteList>(agent.gateway.routes()) }))
+        .route("/verdicts", get(|State(agent): Shared| async move { Json(VerdictList { verdicts: agent.base.verdicts() }) }))
+        .fallback(|| async { Refusal(Failure::new(Reason::NotInstalled, "there is no such call; see /openapi.json")) })
+}
+
+fn id((name, version): (String, String)) -> Result<ModuleId, Refusal> {
+    ModuleId::new(name, version).map_err(|invalid| Refusal(Failure::new(Reason::InvalidRequest, invalid.to_string())))
+}
+
+async fn list(State(agent): Shared) -> Json<ModuleList> {
+    Json(ModuleList { modules: agent.modules() })
+}
+
+async fn module(State(agent): Shared, Path(path): Path<(String, String)>) -> Result<Json<ModuleView>, Refusal> {
+    Ok(Json(agent.module(&id(path)?)?))
+}
+
+async fn install(State(agent): Shared, headers: HeaderMap, order: Result<Json<InstallOrder>, JsonRejection>) -> Result<Response, Refusal> {
+    let Json(order) =
+        order.map_err(|rejection| Failure::new(Reason::InvalidRequest, format!("the order cannot be read: {}", rejection.body_text())))?;
+    let mut operation = agent.base.install(order).inspect_err(|failure| agent.metrics.installed(Err(failure)))?;
+    let streams =
+        headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains("text/event-stream"));
+    if streams {
+        let events = stream::unfold((operation, agent), |(mut operation, agent)| async {
+            let event = told(&agent, operation.next().await?);
+            let event = Event::default().json_data(&event).unwrap_or_default();
+            Some((Ok::<_, Infallible>(event), (operation, agent)))
+        });
+        return Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response());
+    }
+    while let Some(event) = operation.next().await {
+        match told(&agent, event) {
+            Progress::Done(installed) => return Ok(Json::<Installed>(*installed).into_response()),
+            Progress::Failed { error } => return Err(error.into()),
+            Progress::Begun { .. } | Progress::Ended(_) | Progress::Serving { .. } | Progress::Retired(_) => {}
+        }
+    }
+    Err(Failure::new(Reason::Internal, "the install ended without a word; see the base's log").into())
+}
+
+/// Counts an event, and fills in what only the data path knows.
+fn told(agent: &Agent, event: Progress) -> Progress {
+    match event {
+        Progress::Ended(timing) => agent.metrics.step(&timing),
+        Progress::Retired(ref retired) => retired.timings.iter().for_each(|timing| agent.metrics.step(timing)),
+        Progress::Done(mut installed) => {
+            agent.metrics.installed(Ok(()));
+            installed.module = agent.with_traffic(installed.module);
+            return Progress::Done(installed);
+        }
+        Progress::Failed { ref error } => agent.metrics.installed(Err(error)),
+        Progress::Begun { .. } | Progress::Serving { .. } => {}
+    }
+    event
+}
+
+async fn uninstall(State(agent): Shared, Path(path): Path<(String, String)>) -> Result<Json<Retired>, Refusal> {
+    let retired = agent.base.uninstall(&id(path)?)?.await?;
+    retired.timings.iter().for_each(|timing| agent.metrics.step(timing));
+    Ok(Json(retired))
+}
+
+async fn activate(State(agent): Shared, Path(path): Path<(String, String)>) -> Result<Json<ModuleView>, Refusal> {
+    let module = agent.base.activate(&id(path)?)?.await?;
+    Ok(Json(agent.with_traffic(module)))
+}
+
+async fn cancel(State(agent): Shared, Path(name): Path<String>) -> Result<StatusCode, Refusal> {
+    agent.base.cancel(&name)?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+async fn upload(State(agent): Shared, request: Request) -> Result<Json<PackageView>, Refusal> {
+    let mut body = request.into_body();
+    let store = Arc::clone(&agent.store);
+    // A disk may be slow: the bytes are written by a thread that may wait, a few pieces behind.
+    let (pieces, mut incoming) = tokio::sync::mpsc::channel::<Bytes>(8);
+    let (whole, is_whole) = tokio::sync::oneshot::channel::<()>();
+    let writer = tokio::task::spawn_blocking(move || {
+        let mut package = store.incoming()?;
+        while let Some(piece) = incoming.blocking_recv() {
+            package.write(&piece)?;
+        }
+        if is_whole.blocking_recv().is_err() {
+            return Err(Failure::new(Reason::FetchFailed, format!("the upload broke off after {} bytes; send it again", package.size())));
+        }
+        package.finish()
+    });
+    let mut complete = true;
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else {
+            complete = false;
+            break;
+        };
+        // Where the writer has given up, it says why.
+        if let Ok(data) = frame.into_data()
+            && pieces.send(data).await.is_err()
+        {
+            break;
+        }
+    }
+    drop(pieces);
+    if complete {
+        // The writer may have failed meanwhile.
+        let _ = whole.send(());
+    } else {
+        drop(whole);
+    }
+    let package = writer.await.map_err(|error| Failure::new(Reason::Internal, format!("the upload broke off: {error}")))??;
+    Ok(Json(PackageView { sha256: package.sha256.to_string(), size: package.size }))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct LogQuery {
+    follow: bool,
+    tail: Option<usize>,
+}
+
+async fn logs(State(agent): Shared, Path(path): Path<(String, String)>, Query(query): Query<LogQuery>) -> Result<Response, Refusal> {
+    let log = agent.base.log(&id(path)?)?;
+    let (mut lines, next) = log.read(0);
+    let skip = query.tail.map_or(0, |tail| lines.len().saturating_sub(tail));
+    lines.drain(..skip);
+    let first = stream::iter([Ok::<_, Infallible>(ndjson(&lines))]);
+    let body = if query.follow {
+        // Ends when the client goes: the module may be removed and its log still be read to its end.
+        let rest = stream::unfold((log, next), |(log, from)| async move {
+            log.grown(from).await;
+            let (lines, next) = log.read(from);
+            Some((Ok(ndjson(&lines)), (log, next)))
+        });
+        Body::from_stream(futures_util::StreamExt::chain(first, rest))
+    } else {
+        Body::from_stream(first)
+    };
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
+}
+
+fn ndjson<T: serde::Serialize>(lines: &[T]) -> Bytes {
+    let mut text = Vec::new();
+    for line in lines {
+        if serde_json::to_writer(&mut text, line).is_ok() {
+            text.push(b'\n');
+        }
+    }
+    text.into()
+}

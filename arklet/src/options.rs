@@ -1,0 +1,238 @@
+//! What the command line says, checked before anything starts.
+
+use std::{fmt, fs, io, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
+
+use ark_model::Activation;
+use arklet::{
+    Agent, Builder, Identity,
+    http::Access,
+    packages::{Bounds, Keys},
+};
+use clap::{Parser, ValueEnum};
+use rustls::{
+    RootCertStore, ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::WebPkiClientVerifier,
+};
+
+/// Anything that keeps a base from running, in words for whoever started it.
+#[derive(Debug)]
+pub(crate) struct Problem(String);
+
+impl<E: fmt::Display> From<E> for Problem {
+    fn from(error: E) -> Self {
+        Self(error.to_string())
+    }
+}
+
+pub(crate) fn complain(problem: &Problem) -> ExitCode {
+    // The log may be switched off; this must be seen.
+    eprintln!("arklet: {}", problem.0);
+    ExitCode::FAILURE
+}
+
+/// A base: a process that hosts modules, installed, upgraded and removed while they serve.
+///
+/// Without any option it keeps its data by the platform's conventions, listens for its API on 127.0.0.1:1238 and answers for its
+/// modules on 127.0.0.1:8080.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Examples:
+  arklet                                        a base on this machine
+  arklet --modules-dir ./modules                … that starts with the modules in a folder
+  ARKLET_TOKEN=… arklet --listen 0.0.0.0:1238   … that others may manage, if they know the token
+
+Then deploy a module: arklet's companion is `arkctl deploy`."
+)]
+pub(crate) struct Options {
+    /// Where the base keeps its journal, packages and compiled code [default: by the platform's conventions]
+    #[arg(long, value_name = "DIR", env = "ARKLET_DATA_DIR")]
+    data_dir: Option<PathBuf>,
+    /// Where the API listens; any address but loopback needs a token or client certificates
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:1238", env = "ARKLET_LISTEN")]
+    pub(crate) listen: SocketAddr,
+    /// Where modules answer
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", env = "ARKLET_GATEWAY")]
+    pub(crate) gateway: SocketAddr,
+    /// Threads that serve requests [default: one for each processor]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Start with the modules in this folder, and what its modules.toml says of them
+    #[arg(long, value_name = "DIR")]
+    pub(crate) modules_dir: Option<PathBuf>,
+    /// Run also where a module of --modules-dir does not come up
+    #[arg(long)]
+    pub(crate) keep_going: bool,
+    /// What happens to traffic when an install does not say
+    #[arg(long, value_enum, default_value_t = Policy::Switch)]
+    activation: Policy,
+    /// Remove modules that failed to start, instead of keeping them visible as broken
+    #[arg(long)]
+    remove_broken: bool,
+    /// Leave the context path in the requests that modules see
+    #[arg(long)]
+    keep_prefix: bool,
+    /// The largest package, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 256)]
+    max_package: u64,
+    /// Accept only packages signed by this minisign public key; may be given several times
+    #[arg(long, value_name = "KEY")]
+    require_key: Vec<String>,
+    /// The token that callers of the API have to show
+    #[arg(long, value_name = "TOKEN", env = "ARKLET_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// A token that only allows to look
+    #[arg(long, value_name = "TOKEN", env = "ARKLET_READ_TOKEN", hide_env_values = true)]
+    read_token: Option<String>,
+    /// Serve the API over TLS with this certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "api_key")]
+    api_cert: Option<PathBuf>,
+    /// Its private key (PEM)
+    #[arg(long, value_name = "FILE", requires = "api_cert")]
+    api_key: Option<PathBuf>,
+    /// Let in only callers with a certificate of this authority (PEM)
+    #[arg(long, value_name = "FILE", requires = "api_cert")]
+    api_client_ca: Option<PathBuf>,
+    /// Serve modules over TLS with this certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "gateway_key")]
+    gateway_cert: Option<PathBuf>,
+    /// Its private key (PEM)
+    #[arg(long, value_name = "FILE", requires = "gateway_cert")]
+    gateway_key: Option<PathBuf>,
+    /// Tell this controller, e.g. http://controller:7777, that the base lives
+    #[arg(long, value_name = "URL", env = "ARKLET_HEARTBEAT")]
+    pub(crate) heartbeat: Option<String>,
+    /// What tells this base from others [default: the machine's address]
+    #[arg(long, value_name = "ID", env = "ARKLET_IDENTITY")]
+    identity: Option<String>,
+    /// What the base is called
+    #[arg(long, value_name = "NAME", default_value = "base", env = "ARKLET_NAME")]
+    name: String,
+    /// The version of the base
+    #[arg(long, value_name = "VERSION", default_value = "1.0.0", env = "ARKLET_VERSION")]
+    base_version: String,
+    /// The cluster it belongs to
+    #[arg(long, value_name = "CLUSTER", default_value = "default", env = "ARKLET_CLUSTER")]
+    cluster: String,
+    /// What is logged, e.g. info, or warn,arklet=debug
+    #[arg(long, value_name = "FILTER", default_value = "info", env = "ARKLET_LOG")]
+    log: String,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Policy {
+    /// The new version takes over, the old one drains and goes
+    Switch,
+    /// The new version waits until it is switched to
+    Keep,
+    /// All versions get traffic, by weight
+    Together,
+}
+
+/// The TLS of both listeners.
+pub(crate) struct Tls {
+    pub(crate) api: Option<Arc<ServerConfig>>,
+    pub(crate) gateway: Option<Arc<ServerConfig>>,
+}
+
+impl Options {
+    pub(crate) fn start_log(&self) {
+        use std::io::IsTerminal;
+        let filter = tracing_subscriber::EnvFilter::new(&self.log);
+        let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours).init();
+    }
+
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.data_dir.clone().unwrap_or_else(|| {
+            let home = std::env::var_os("XDG_DATA_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
+            let home = home.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share")));
+            home.unwrap_or_else(|| PathBuf::from("/var/lib")).join("arklet")
+        })
+    }
+
+    pub(crate) fn threads(&self) -> usize {
+        self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get)).clamp(1, 256)
+    }
+
+    pub(crate) fn access(&self) -> Result<Access, Problem> {
+        for (option, token) in [("--token", &self.token), ("--read-token", &self.read_token)] {
+            if token.as_deref().is_some_and(|token| token.trim().is_empty()) {
+                return Err(format!("{option} is blank; give it a secret, or leave it out").into());
+            }
+        }
+        let access = Access { token: self.token.clone(), read_token: self.read_token.clone(), certified: self.api_client_ca.is_some() };
+        if access.is_open() && !self.listen.ip().is_loopback() {
+            let message = format!(
+                "anybody who reaches {} could load code into this base; set a token (ARKLET_TOKEN), or --api-client-ca",
+                self.listen
+            );
+            return Err(message.into());
+        }
+        Ok(access)
+    }
+
+    pub(crate) fn builder(&self) -> Result<Builder, Problem> {
+        let default = Identity::default();
+        let identity = Identity {
+            identity: self.identity.clone().unwrap_or(default.identity),
+            name: self.name.clone(),
+            version: self.base_version.clone(),
+            cluster: self.cluster.clone(),
+        };
+        let activation = match self.activation {
+            Policy::Switch => Activation::Switch,
+            Policy::Keep => Activation::Keep,
+            Policy::Together => Activation::Together,
+        };
+        let container = ark::Settings { activation, remove_broken: self.remove_broken, ..ark::Settings::default() };
+        let gateway = gateway::Settings { strip_prefix: !self.keep_prefix, ..gateway::Settings::default() };
+        let bounds = Bounds { package_bytes: self.max_package.clamp(1, 1 << 20) << 20, ..Bounds::default() };
+        let builder = Agent::builder(self.data_dir()).identity(identity).container(container).gateway(gateway);
+        Ok(builder.bounds(bounds).keys(Keys::new(&self.require_key)?))
+    }
+
+    pub(crate) fn tls(&self) -> Result<Tls, Problem> {
+        let config = |certificate: &Option<PathBuf>, key: &Option<PathBuf>, authority: &Option<PathBuf>, protocols: &[&str]| {
+            let (Some(certificate), Some(key)) = (certificate, key) else { return Ok::<_, Problem>(None) };
+            let chain = certificates(certificate)?;
+            let key =
+                PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|error| format!("{} has no private key: {error}", key.display()))?;
+            let builder = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()?;
+            let builder = match authority {
+                None => builder.with_no_client_auth(),
+                Some(path) => {
+                    let mut roots = RootCertStore::empty();
+                    for certificate in certificates(path)? {
+                        roots.add(certificate).map_err(|error| format!("{}: {error}", path.display()))?;
+                    }
+                    let provider = Arc::new(rustls::crypto::ring::default_provider());
+                    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+                    builder.with_client_cert_verifier(verifier.map_err(|error| format!("{}: {error}", path.display()))?)
+                }
+            };
+            let mut config = builder.with_single_cert(chain, key).map_err(|error| format!("{}: {error}", certificate.display()))?;
+            config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+            Ok(Some(Arc::new(config)))
+        };
+        Ok(Tls {
+            api: config(&self.api_cert, &self.api_key, &self.api_client_ca, &["h2", "http/1.1"])?,
+            gateway: config(&self.gateway_cert, &self.gateway_key, &None, &["h2", "http/1.1"])?,
+        })
+    }
+}
+
+fn read(path: &PathBuf) -> Result<Vec<u8>, Problem> {
+    fs::read(path).map_err(|error| format!("could not read {}: {error}", path.display()).into())
+}
+
+fn certificates(path: &PathBuf) -> Result<Vec<CertificateDer<'static>>, Problem> {
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(path)?).collect();
+    match chain {
+        Ok(chain) if !chain.is_empty() => Ok(chain),
+        Ok(_) => Err(format!("{} has no certificate", path.display()).into()),
+        Err(error) => Err(format!("{} has no certificate that can be read: {error}", path.display()).into()),
+    }
+}

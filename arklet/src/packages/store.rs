@@ -1,0 +1,231 @@
+//! The packages a base has, each under the sha-256 of its bytes. Written beside, then renamed: what has a name is whole.
+
+use std::{
+    collections::HashSet,
+    fs::{self, File},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use ark::{Package, runtime::HEAD_BYTES};
+use ark_model::{Failure, Reason};
+use sha2::{Digest, Sha256};
+
+/// How long a package stays that no module uses: an upload comes before its install.
+const UNUSED_FOR: Duration = Duration::from_secs(3_600);
+
+/// A folder of packages.
+#[derive(Debug)]
+pub struct Store {
+    folder: PathBuf,
+    largest: u64,
+    incoming: AtomicU64,
+}
+
+impl Store {
+    /// Opens the store in `folder`, for packages of at most `largest` bytes.
+    ///
+    /// # Errors
+    /// Where the folder cannot be made.
+    pub fn open(folder: PathBuf, largest: u64) -> io::Result<Self> {
+        fs::create_dir_all(&folder)?;
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "part") {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(Self { folder, largest, incoming: AtomicU64::new(0) })
+    }
+
+    /// The package with this digest.
+    ///
+    /// # Errors
+    /// Where it is there and cannot be read.
+    pub fn find(&self, sha256: &str) -> Result<Option<Package>, Failure> {
+        let path = self.folder.join(sha256);
+        match head(&path) {
+            Ok((head, size)) => Ok(Some(Package { sha256: sha256.into(), size, path: path.into(), head })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed("read", &path, &error)),
+        }
+    }
+
+    /// Begins a package whose bytes come in pieces.
+    ///
+    /// # Errors
+    /// [`Reason::DiskFull`], or what else keeps a file from being made.
+    pub fn incoming(&self) -> Result<Incoming<'_>, Failure> {
+        let number = self.incoming.fetch_add(1, Ordering::Relaxed);
+        let path = self.folder.join(format!("{}-{number}.part", std::process::id()));
+        let file = File::create(&path).map_err(|error| failed("write", &path, &error))?;
+        Ok(Incoming { store: self, file, path, hasher: Sha256::new(), size: 0 })
+    }
+
+    /// Takes in the file at `path`. One whose content is there already is only read.
+    pub(crate) fn take_in(&self, path: &Path) -> Result<Package, Failure> {
+        let unreadable =
+            |error: &io::Error| Failure::new(Reason::FetchFailed, format!("could not read the package at {}: {error}", path.display()));
+        let mut file = File::open(path).map_err(|error| unreadable(&error))?;
+        let metadata = file.metadata().map_err(|error| unreadable(&error))?;
+        if !metadata.is_file() {
+            return Err(unreadable(&io::Error::other("it is no regular file")));
+        }
+        self.fits(metadata.len())?;
+        let mut hasher = Sha256::new();
+        let mut buffer = vec![0; 256 << 10];
+        each_piece(&mut file, &mut buffer, |piece| {
+            hasher.update(piece);
+            Ok(())
+        })
+        .map_err(|error| unreadable(&error))?;
+        if let Some(package) = self.find(&hex(&hasher.finalize()))? {
+            return Ok(package);
+        }
+        let mut incoming = self.incoming()?;
+        let mut file = File::open(path).map_err(|error| unreadable(&error))?;
+        let mut refused = None;
+        let read = each_piece(&mut file, &mut buffer, |piece| {
+            incoming.write(piece).map_err(|failure| {
+                refused = Some(failure);
+                io::Error::other("refused")
+            })
+        });
+        match (read, refused) {
+            (Ok(()), _) => incoming.finish(),
+            (Err(_), Some(failure)) => Err(failure),
+            (Err(error), None) => Err(unreadable(&error)),
+        }
+    }
+
+    fn fits(&self, size: u64) -> Result<(), Failure> {
+        if size <= self.largest {
+            return Ok(());
+        }
+        let message = format!("the package has {size} bytes or more, and this base takes at most {}", self.largest);
+        Err(Failure::new(Reason::PackageTooLarge, message))
+    }
+
+    /// Removes packages that nobody `uses` and that came more than an hour ago.
+    pub fn tidy(&self, uses: &HashSet<String>) {
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let age =
+                entry.metadata().and_then(|metadata| metadata.modified()).ok().and_then(|at| SystemTime::now().duration_since(at).ok());
+            if !uses.contains(&name) && age.is_some_and(|age| age > UNUSED_FOR) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+/// A package that is coming. Dropped before its end it leaves nothing.
+pub struct Incoming<'a> {
+    store: &'a Store,
+    file: File,
+    path: PathBuf,
+    hasher: Sha256,
+    size: u64,
+}
+
+impl Incoming<'_> {
+    /// How many bytes have come.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Whether a package of `size` bytes would be accepted.
+    pub(crate) fn fits(&self, size: u64) -> Result<(), Failure> {
+        self.store.fits(size)
+    }
+
+    /// Takes the next bytes.
+    ///
+    /// # Errors
+    /// [`Reason::PackageTooLarge`], [`Reason::DiskFull`].
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.store.fits(self.size + bytes.len() as u64)?;
+        self.file.write_all(bytes).map_err(|error| failed("write", &self.path, &error))?;
+        self.hasher.update(bytes);
+        self.size += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Begins anew: what came is not what will come.
+    ///
+    /// # Errors
+    /// Where the file cannot be cut.
+    pub fn restart(&mut self) -> Result<(), Failure> {
+        use std::io::Seek;
+        let cut = self.file.set_len(0).and_then(|()| self.file.rewind());
+        cut.map_err(|error| failed("write", &self.path, &error))?;
+        (self.hasher, self.size) = (Sha256::new(), 0);
+        Ok(())
+    }
+
+    /// All bytes are here: gives the package its name.
+    ///
+    /// # Errors
+    /// [`Reason::DiskFull`], or what else keeps it from being durable.
+    pub fn finish(self) -> Result<Package, Failure> {
+        let sha256 = hex(&self.hasher.clone().finalize());
+        let path = self.store.folder.join(&sha256);
+        let kept = self.file.sync_data().and_then(|()| fs::rename(&self.path, &path));
+        kept.map_err(|error| failed("keep", &path, &error))?;
+        self.store.find(&sha256)?.ok_or_else(|| failed("find", &path, &io::ErrorKind::NotFound.into()))
+    }
+}
+
+impl Drop for Incoming<'_> {
+    fn drop(&mut self) {
+        // After `finish` it has another name, and there is nothing to remove.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// A sha-256 in hex, lower-case.
+pub(crate) fn digest(hex: &str) -> Result<String, Failure> {
+    let hex = hex.strip_prefix("sha256:").unwrap_or(hex);
+    if hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        Ok(hex.to_ascii_lowercase())
+    } else {
+        let shown: String = hex.chars().take(80).collect();
+        Err(Failure::new(Reason::InvalidRequest, format!("{shown:?} is no sha-256: it has 64 hex digits")))
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn head(path: &Path) -> io::Result<(Arc<[u8]>, u64)> {
+    let file = File::open(path)?;
+    let size = file.metadata()?.len();
+    let mut head = Vec::with_capacity(HEAD_BYTES);
+    file.take(HEAD_BYTES as u64).read_to_end(&mut head)?;
+    Ok((head.into(), size))
+}
+
+fn each_piece(file: &mut File, buffer: &mut [u8], mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    loop {
+        match file.read(buffer)? {
+            0 => return Ok(()),
+            read => take(buffer.get(..read).unwrap_or_default())?,
+        }
+    }
+}
+
+fn failed(what: &str, path: &Path, error: &io::Error) -> Failure {
+    let reason = if error.kind() == io::ErrorKind::StorageFull { Reason::DiskFull } else { Reason::Internal };
+    Failure::new(reason, format!("could not {what} a package at {}: {error}; make room, or check the disk", path.display()))
+}

@@ -1,0 +1,276 @@
+//! Connections: one listener and one thread for each core; a connection stays on the thread that accepted it.
+
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    thread,
+    time::Duration,
+};
+
+use http_body_util::BodyExt;
+use hyper::service::service_fn;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{
+        conn::auto,
+        graceful::{GracefulShutdown, Watcher},
+    },
+};
+use pin_project_lite::pin_project;
+use rustls::ServerConfig;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::Sleep,
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Gateway, forward::Peer, settings::Settings};
+
+/// How long a client may take for its handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// The pause after an accept that failed, e.g. for want of file descriptors.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
+const BACKLOG: i32 = 4_096;
+
+/// The gateway cannot listen where it should.
+#[derive(Debug, thiserror::Error)]
+#[error("the gateway cannot listen on {address}: {error}; choose another address with --gateway")]
+pub struct ServeError {
+    address: SocketAddr,
+    #[source]
+    error: io::Error,
+}
+
+/// A gateway that listens. It goes on where this is dropped.
+#[derive(Debug)]
+pub struct Serving {
+    address: SocketAddr,
+    end: CancellationToken,
+    threads: Vec<thread::JoinHandle<()>>,
+    patience: tokio::sync::watch::Sender<Duration>,
+}
+
+impl Serving {
+    /// Where it listens.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accepts nobody any more, tells connections to end after their request, and waits at most `patience` for that.
+    pub async fn shutdown(self, patience: Duration) {
+        self.patience.send_replace(patience);
+        self.end.cancel();
+        let joined = tokio::task::spawn_blocking(move || self.threads.into_iter().for_each(|thread| drop(thread.join())));
+        if joined.await.is_err() {
+            tracing::error!("waiting for the gateway's threads broke off");
+        }
+    }
+}
+
+impl Gateway {
+    /// Listens on `listen` with `threads` threads, over TLS where it is given. With port 0, [`Serving::local_addr`] says which.
+    ///
+    /// # Errors
+    /// Where the address is taken or not this machine's, or threads cannot be started.
+    pub fn serve(self: &Arc<Self>, listen: SocketAddr, threads: usize, tls: Option<&Arc<ServerConfig>>) -> Result<Serving, ServeError> {
+        let failed = |error| ServeError { address: listen, error };
+        // Whether somebody else has the address shows only without sharing it.
+        drop(socket(listen, false).map_err(failed)?);
+        let first = socket(listen, true).map_err(failed)?;
+        let address = first.local_addr().map_err(failed)?;
+        let mut listeners = vec![first];
+        for _ in 1..threads.max(1) {
+            listeners.push(socket(address, true).map_err(failed)?);
+        }
+        let (end, connections) = (CancellationToken::new(), Arc::new(Semaphore::new(self.settings.max_connections.max(1))));
+        let (patience, patience_receiver) = tokio::sync::watch::channel(Duration::ZERO);
+        let mut handles = Vec::new();
+        for (number, listener) in listeners.into_iter().enumerate() {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+            let acceptor = Acceptor {
+                gateway: Arc::clone(self),
+                tls: tls.map(|config| TlsAcceptor::from(Arc::clone(config))),
+                connections: Arc::clone(&connections),
+                end: end.clone(),
+                patience: patience_receiver.clone(),
+            };
+            let run = move || runtime.block_on(acceptor.run(listener));
+            handles.push(thread::Builder::new().name(format!("gateway-{number}")).spawn(run).map_err(failed)?);
+        }
+        Ok(Serving { address, end, threads: handles, patience })
+    }
+}
+
+fn socket(address: SocketAddr, shared: bool) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+struct Acceptor {
+    gateway: Arc<Gateway>,
+    tls: Option<TlsAcceptor>,
+    connections: Arc<Semaphore>,
+    end: CancellationToken,
+    patience: tokio::sync::watch::Receiver<Duration>,
+}
+
+impl Acceptor {
+    async fn run(self, listener: std::net::TcpListener) {
+        let listener = match TcpListener::from_std(listener) {
+            Ok(listener) => listener,
+            Err(error) => return tracing::error!(%error, "a gateway thread cannot listen"),
+        };
+        let (server, graceful) = (server(&self.gateway.settings), GracefulShutdown::new());
+        while let Some(accepted) = self.end.run_until_cancelled(accept(&listener, &self.connections)).await {
+            let Ok((stream, address, place)) = accepted else {
+                tokio::time::sleep(ACCEPT_AGAIN).await;
+                continue;
+            };
+            // Without it a small answer waits for the client's acknowledgement of the one before.
+            let _ = stream.set_nodelay(true);
+            let stream = Stalling::new(stream, self.gateway.settings.write_timeout);
+            let (gateway, server, watcher) = (Arc::clone(&self.gateway), server.clone(), graceful.watcher());
+            let tls = self.tls.clone();
+            tokio::spawn(async move {
+                let _place = place;
+                let peer = Peer { address, tls: tls.is_some() };
+                match tls {
+                    None => connection(gateway, &server, watcher, stream, peer).await,
+                    Some(acceptor) => match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+                        Ok(Ok(stream)) => connection(gateway, &server, watcher, stream, peer).await,
+                        Ok(Err(error)) => tracing::debug!(%address, %error, "a handshake failed"),
+                        Err(_) => tracing::debug!(%address, "a handshake took too long"),
+                    },
+                }
+            });
+        }
+        drop(listener);
+        let patience = *self.patience.borrow();
+        if tokio::time::timeout(patience, graceful.shutdown()).await.is_err() {
+            tracing::warn!(?patience, "connections that had not ended are cut off");
+        }
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    connections: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+    let place = Arc::clone(connections).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, address) = listener.accept().await.inspect_err(|error| tracing::warn!(%error, "a connection was not accepted"))?;
+    Ok((stream, address, place))
+}
+
+fn server(settings: &Settings) -> auto::Builder<TokioExecutor> {
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    server
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(settings.head_timeout)
+        .max_buf_size(settings.max_head.max(8 << 10))
+        .pipeline_flush(true)
+        .keep_alive(true);
+    server
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(settings.max_streams)
+        .max_header_list_size(u32::try_from(settings.max_head).unwrap_or(u32::MAX))
+        .keep_alive_interval(Some(settings.head_timeout))
+        .keep_alive_timeout(settings.head_timeout);
+    server
+}
+
+async fn connection<S>(gateway: Arc<Gateway>, server: &auto::Builder<TokioExecutor>, watcher: Watcher, stream: S, peer: Peer)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
+        let gateway = Arc::clone(&gateway);
+        async move {
+            request.extensions_mut().insert(peer);
+            let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
+            Ok::<_, Infallible>(gateway.call(request).await)
+        }
+    });
+    let served = server.serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = watcher.watch(served.into_owned()).await {
+        tracing::debug!(peer = %peer.address, %error, "a connection ended early");
+    }
+}
+
+pin_project! {
+    /// A stream that fails once its other end has taken nothing for too long.
+    struct Stalling<S> {
+        #[pin]
+        stream: S,
+        longest: Duration,
+        timer: Option<Pin<Box<Sleep>>>,
+    }
+}
+
+impl<S> Stalling<S> {
+    fn new(stream: S, longest: Duration) -> Self {
+        Self { stream, longest, timer: None }
+    }
+}
+
+/// The outcome of a write, unless it has waited for too long.
+fn unless_stalled<T>(
+    polled: Poll<io::Result<T>>,
+    timer: &mut Option<Pin<Box<Sleep>>>,
+    longest: Duration,
+    context: &mut Context<'_>,
+) -> Poll<io::Result<T>> {
+    if polled.is_ready() {
+        *timer = None;
+        return polled;
+    }
+    let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(longest)));
+    timer.as_mut().poll(context).map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")))
+}
+
+impl<S: AsyncRead> AsyncRead for Stalling<S> {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.project().stream.poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite> AsyncWrite for Stalling<S> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.project();
+        let polled = this.stream.poll_write(context, bytes);
+        unless_stalled(polled, this.timer, *this.longest, context)
+    }
+
+    fn poll_write_vectored(self: Pin<&mut Self>, context: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let this = self.project();
+        let polled = this.stream.poll_write_vectored(context, slices);
+        unless_stalled(polled, this.timer, *this.longest, context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.project().stream.poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.project().stream.poll_shutdown(context)
+    }
+}

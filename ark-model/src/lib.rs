@@ -3,7 +3,8 @@
 //! Every other crate depends on this one and it depends on none of them: it knows no files, no clock,
 //! no network. Read in this order: [`identity`] (what a module is called), [`lifecycle`] (the states it
 //! goes through, and every legal step between them), [`manifest`] (what a package says of itself), [`order`]
-//! (what is asked of a base, and its answers), [`reason`] (why something did not happen), [`api`] (the bodies of the typed API).
+//! (what is asked of a base, and its answers), [`component`] (where a component carries its manifest),
+//! [`reason`] (why something did not happen), [`api`] (the bodies of the typed API).
 //!
 //! ```
 //! use ark_model::{Event, ModuleId, State};
@@ -18,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod component;
 pub mod identity;
 pub mod lifecycle;
 pub mod manifest;

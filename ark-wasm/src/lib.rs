@@ -1,6 +1,6 @@
 //! Runs WebAssembly components as modules: WASI 0.2 `wasi:http/proxy`, and 0.3 by the same way (experimental).
 //!
-//! A package is read in [`package`], compiled in `compile` (through `cache`), started and ended in `module`; how long one
+//! A package is compiled in `compile` (through `cache`), started and ended in `module`; how long one
 //! instance lives is decided in `worker`; what it may do in `host`, `outgoing`, `meter` and `logging`. [`Settings`] has every knob.
 
 mod cache;
@@ -12,14 +12,13 @@ mod logging;
 mod meter;
 mod module;
 mod outgoing;
-pub mod package;
 mod settings;
 mod worker;
 
 use std::sync::Arc;
 
 use ark::{ModuleSpec, Package, Prepared, Runtime};
-use ark_model::{Failure, Manifest, Reason};
+use ark_model::{Failure, Manifest, Reason, component};
 use futures_util::future::BoxFuture;
 use gateway::Endpoint;
 pub use host::Host;
@@ -106,7 +105,7 @@ impl Runtime<Endpoint> for Wasm {
     }
 
     fn recognises(&self, package: &Package) -> bool {
-        package.head.starts_with(package::MAGIC)
+        package.head.starts_with(component::MAGIC)
     }
 
     fn parse<'a>(&'a self, package: &'a Package) -> BoxFuture<'a, Result<Manifest, Failure>> {
@@ -115,7 +114,7 @@ impl Runtime<Endpoint> for Wasm {
             let read = tokio::task::spawn_blocking(move || {
                 let bytes = std::fs::read(&path)
                     .map_err(|error| Failure::new(Reason::Internal, format!("could not read {}: {error}", path.display())))?;
-                package::manifest(&bytes)
+                manifest(&bytes)
             });
             read.await.map_err(|error| Failure::new(Reason::Internal, format!("reading a package broke off: {error}")))?
         })
@@ -123,5 +122,17 @@ impl Runtime<Endpoint> for Wasm {
 
     fn prepare<'a>(&'a self, spec: &'a ModuleSpec) -> BoxFuture<'a, Result<Box<dyn Prepared<Endpoint>>, Failure>> {
         Box::pin(async move { self.ready(spec).await.map(|ready| Box::new(ready) as Box<dyn Prepared<Endpoint>>) })
+    }
+}
+
+/// What a component says of itself; nothing where it says nothing.
+fn manifest(bytes: &[u8]) -> Result<Manifest, Failure> {
+    let invalid = |problem: &dyn std::fmt::Display| {
+        Failure::new(Reason::PackageInvalid, format!("the package is no component that can be used: {problem}"))
+    };
+    match component::manifest(bytes).map_err(|error| invalid(&error))? {
+        None => Ok(Manifest::default()),
+        Some(json) => serde_json::from_slice(json)
+            .map_err(|error| invalid(&format!("its manifest cannot be read: {error}; build it anew with `arkctl build`"))),
     }
 }

@@ -1,0 +1,181 @@
+//! A base as a process of its own.
+
+use std::{
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    time::{Duration, Instant},
+};
+
+use crate::{Error, api::Api, bin_dir};
+
+/// How long a base may take to listen, and to be ready.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How much of its log is kept.
+const KEPT_LINES: usize = 2_000;
+
+/// A base that runs. It is killed when this is dropped.
+pub struct Base {
+    child: Child,
+    /// Its API.
+    pub api: Api,
+    /// Where its modules answer.
+    pub gateway: SocketAddr,
+    data: PathBuf,
+    log: Arc<Mutex<Vec<String>>>,
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl Base {
+    /// Starts a base with a data directory of its own, and waits until it is ready.
+    ///
+    /// # Errors
+    /// Where it does not come up.
+    pub fn start(arguments: &[&str]) -> Result<Self, Error> {
+        let folder = tempfile::tempdir()?;
+        let mut base = Self::start_in(folder.path(), arguments)?;
+        base._folder = Some(folder);
+        Ok(base)
+    }
+
+    /// Starts a base on the data directory `data`, and waits until it is ready.
+    ///
+    /// # Errors
+    /// Where it does not come up.
+    pub fn start_in(data: &Path, arguments: &[&str]) -> Result<Self, Error> {
+        let base = Self::launch(data, arguments)?;
+        base.wait_ready()?;
+        Ok(base)
+    }
+
+    /// Starts a base and waits only until it listens.
+    ///
+    /// # Errors
+    /// Where it ends, or says nothing.
+    pub fn launch(data: &Path, arguments: &[&str]) -> Result<Self, Error> {
+        let mut command = Command::new(bin_dir()?.join("arklet"));
+        command.arg("--data-dir").arg(data);
+        for (option, default) in [("--listen", "127.0.0.1:0"), ("--gateway", "127.0.0.1:0")] {
+            if !arguments.contains(&option) {
+                command.args([option, default]);
+            }
+        }
+        let mut child = command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        let (up, is_up) = mpsc::channel();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let (stderr, kept) = (child.stderr.take().ok_or("no stderr")?, Arc::clone(&log));
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if let (Some(api), Some(gateway)) = (field(&line, "api="), field(&line, "gateway=")) {
+                    let _ = up.send((api, gateway));
+                }
+                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                if kept.len() < KEPT_LINES {
+                    kept.push(line);
+                }
+            }
+        });
+        let Ok((api, gateway)) = is_up.recv_timeout(PATIENCE) else {
+            let _ = child.kill();
+            let _ = child.wait();
+            let log = log.lock().unwrap_or_else(PoisonError::into_inner).join("\n");
+            return Err(format!("the base did not listen:\n{log}").into());
+        };
+        let api = Api::new(&format!("http://{api}"));
+        Ok(Self { child, api, gateway, data: data.to_owned(), log, _folder: None })
+    }
+
+    /// Waits until it is ready.
+    ///
+    /// # Errors
+    /// Where it ends, or takes too long.
+    pub fn wait_ready(&self) -> Result<(), Error> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match self.api.get_status("/readyz") {
+                Ok(200) => return Ok(()),
+                answer if Instant::now() > end => return Err(format!("the base is not ready: {answer:?}\n{}", self.log()).into()),
+                _ => std::thread::sleep(Duration::from_millis(2)),
+            }
+        }
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it wrote to its log so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
+    }
+
+    /// Its data directory.
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// Kills it as `kill -9` does.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Asks it to end, and waits for that.
+    ///
+    /// # Errors
+    /// Where it does not.
+    pub fn end(mut self) -> Result<std::process::ExitStatus, Error> {
+        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
+        if !asked.success() {
+            return Err("could not signal the base".into());
+        }
+        Ok(self.child.wait()?)
+    }
+
+    /// Processor time it has used so far, user and system together.
+    ///
+    /// # Errors
+    /// Where the operating system does not tell.
+    pub fn cpu_time(&self) -> Result<Duration, Error> {
+        cpu_time(self.child.id())
+    }
+
+    /// A field of `/proc/<pid>/status` in KiB, e.g. `VmRSS:` or `RssAnon:`.
+    ///
+    /// # Errors
+    /// Where the operating system does not tell.
+    pub fn memory_kib(&self, field: &str) -> Result<u64, Error> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).ok_or("no such field")?;
+        Ok(line.split_whitespace().next().ok_or("no value")?.parse()?)
+    }
+}
+
+/// Processor time that the process `pid` has used so far, user and system together.
+///
+/// # Errors
+/// Where the operating system does not tell.
+pub fn cpu_time(pid: u32) -> Result<Duration, Error> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // Behind the name in brackets, which may have any character.
+    let fields: Vec<&str> = stat.rsplit_once(')').ok_or("no name")?.1.split_whitespace().collect();
+    let ticks = |at: usize| -> Result<u64, Error> { Ok(fields.get(at).ok_or("too few fields")?.parse()?) };
+    // Fields 14 and 15 of proc(5), in hundredths of a second.
+    Ok(Duration::from_millis((ticks(11)? + ticks(12)?) * 10))
+}
+
+fn field(line: &str, name: &str) -> Option<SocketAddr> {
+    line.split_whitespace().find_map(|word| word.strip_prefix(name))?.parse().ok()
+}
+
+impl Drop for Base {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

@@ -138,6 +138,15 @@ impl Base {
         Ok(self.child.wait()?)
     }
 
+    /// Waits until it ends by itself.
+    ///
+    /// # Errors
+    /// Where the operating system does not tell.
+    pub fn wait(&mut self) -> Result<(), Error> {
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// Processor time it has used so far, user and system together.
     ///
     /// # Errors

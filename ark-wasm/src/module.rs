@@ -37,6 +37,8 @@ use crate::{
 
 /// How many threads get instances of their own; beyond, two threads share theirs.
 const LANES: usize = 64;
+/// How long threads that are just done with the module may take to let go of it.
+const LETTING_GO: Duration = Duration::from_secs(1);
 /// How much of an answer to a probe is shown when it fails.
 const SHOWN: usize = 200;
 
@@ -161,15 +163,19 @@ impl Running<Endpoint> for Served {
     fn reclaim(self: Box<Self>) -> BoxFuture<'static, Verdict> {
         Box::pin(async move {
             let Self { module, endpoint } = *self;
-            let (code, live) = (module.code.bytes, module.usage.live());
+            let code = module.code.bytes;
             drop(endpoint);
-            let held = Arc::strong_count(&module) - 1;
+            let end = tokio::time::Instant::now() + LETTING_GO;
+            while Arc::strong_count(&module) > 1 && tokio::time::Instant::now() < end {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            let (live, held) = (module.usage.live(), Arc::strong_count(&module) - 1);
             let resource = |what: &str, amount: u64, unit: &str| Resource { what: what.to_owned(), amount, unit: unit.to_owned() };
             let mut verdict = Verdict { clean: live == 0 && held == 0, ..Verdict::default() };
             if verdict.clean {
                 verdict.given_back.push(resource("compiled code", code, "bytes"));
             } else {
-                verdict.held.push(resource("compiled code, by what still refers to the module", code, "bytes"));
+                verdict.held.push(resource(&format!("compiled code, by {held} references to the module"), code, "bytes"));
                 verdict.held.push(resource("instances that have not ended", live, "instances"));
             }
             verdict

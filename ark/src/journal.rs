@@ -14,7 +14,8 @@ pub const MAX_REPLACED: usize = 256;
 
 /// One thing that changed what the base is to run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "entry", rename_all = "kebab-case")]
+// Tagged from outside: with the tag among the members, the numbers that `Desired` has as keys could not be read back.
+#[serde(rename_all = "kebab-case")]
 pub enum Entry {
     /// An install was accepted.
     Ordered {

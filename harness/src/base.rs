@@ -55,7 +55,14 @@ impl Base {
     /// # Errors
     /// Where it ends, or says nothing.
     pub fn launch(data: &Path, arguments: &[&str]) -> Result<Self, Error> {
-        let mut command = Command::new(bin_dir()?.join("arklet"));
+        Self::launch_by(Command::new(bin_dir()?.join("arklet")), data, arguments)
+    }
+
+    /// The same, where `command` is what starts the binary.
+    ///
+    /// # Errors
+    /// Where it ends, or says nothing.
+    pub fn launch_by(mut command: Command, data: &Path, arguments: &[&str]) -> Result<Self, Error> {
         command.arg("--data-dir").arg(data);
         for (option, default) in [("--listen", "127.0.0.1:0"), ("--gateway", "127.0.0.1:0")] {
             if !arguments.contains(&option) {

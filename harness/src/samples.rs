@@ -3,6 +3,8 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    sync::{Mutex, PoisonError},
+    time::SystemTime,
 };
 
 use ark_model::{Manifest, component};
@@ -10,12 +12,35 @@ use serde_json::Value;
 
 use crate::{Error, bin_dir, root};
 
-/// Builds the sample `name`: the first version, or, with its feature `v2`, the second.
+/// The sample `name`: its first version, or, with its feature `v2`, its second. Built where there is none newer than its sources.
 ///
 /// # Errors
 /// Where it does not build.
 pub fn sample(name: &str, version: u8) -> Result<PathBuf, Error> {
-    build(name, if version == 2 { &["v2"] } else { &[] }, if version == 2 { Some("2.0.0") } else { None })
+    let (features, version): (&[&str], &str) = if version == 2 { (&["v2"], "2.0.0") } else { (&[], "1.0.0") };
+    // Several tests of one process ask for the same.
+    static BUILDING: Mutex<()> = Mutex::new(());
+    let _building = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("examples/target"), PathBuf::from);
+    let path = target.join("ark").join(format!("{name}-{version}.wasm"));
+    let examples = root().join("examples");
+    let sources = newest(&examples.join(name))?.max(newest(&examples.join("support"))?).max(newest(&examples.join("Cargo.toml"))?);
+    match std::fs::metadata(&path).and_then(|metadata| metadata.modified()) {
+        Ok(built) if built > sources => Ok(path),
+        _ => build(name, features, Some(version)),
+    }
+}
+
+/// When the latest change below `path` was.
+fn newest(path: &Path) -> Result<SystemTime, Error> {
+    let metadata = std::fs::metadata(path)?;
+    let mut latest = metadata.modified()?;
+    if metadata.is_dir() {
+        for entry in std::fs::read_dir(path)? {
+            latest = latest.max(newest(&entry?.path())?);
+        }
+    }
+    Ok(latest)
 }
 
 /// Builds the sample `name` with `features`, as `version` where one is given.

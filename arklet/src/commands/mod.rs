@@ -40,7 +40,7 @@ impl Reply {
         Self::Internal { message: failure.message.clone(), detail: format!("{}{step}: {failure}", failure.reason) }
     }
 
-    fn refused(message: &str, inner_code: &str, inner_message: String) -> Self {
+    fn refused(message: &str, inner_code: &str, inner_message: &str) -> Self {
         Self::Failed { message: message.to_owned(), data: Some(json!({"code": inner_code, "message": inner_message})) }
     }
 
@@ -103,7 +103,7 @@ const COMMANDS: [(&str, &str); 8] = [
 
 /// Whether `name` is a command, and whether it only reads.
 pub(crate) fn known(name: &str) -> Option<bool> {
-    COMMANDS.iter().any(|(id, _)| *id == name).then(|| matches!(name, "help" | "queryAllBiz" | "queryBizOps" | "health"))
+    COMMANDS.iter().any(|(id, _)| *id == name).then_some(matches!(name, "help" | "queryAllBiz" | "queryBizOps" | "health"))
 }
 
 /// Runs the command `name`, which is a known one, with the body of its request.
@@ -135,7 +135,7 @@ async fn uninstall(agent: &Arc<Agent>, parameters: &Parameters) -> Reply {
         Err(reply) => return reply,
     };
     if id.name() == agent.identity.name && id.version() == agent.identity.version {
-        return Reply::refused(REFUSED, "FAILED", "Master biz must not be uninstalled.".to_owned());
+        return Reply::refused(REFUSED, "FAILED", "Master biz must not be uninstalled.");
     }
     let work = {
         let (agent, id) = (Arc::clone(agent), id.clone());
@@ -180,7 +180,7 @@ async fn switch(agent: &Arc<Agent>, parameters: &Parameters) -> Reply {
         Ok(pending) => pending,
         Err(failure) if failure.reason == Reason::IllegalState => {
             let state = agent.base.module(&id).map_or(State::Stopped, |module| module.state);
-            return Reply::refused(REFUSED, "ILLEGAL_STATE_BIZ", format!("Switch Biz: {id}'s state must not be {state}."));
+            return Reply::refused(REFUSED, "ILLEGAL_STATE_BIZ", &format!("Switch Biz: {id}'s state must not be {state}."));
         }
         Err(failure) => {
             return refusal(&failure, &id, "switchBiz", busy.or(Some(Busy::Switch)), REFUSED, &format!("Switch biz: {id} not found."));
@@ -194,7 +194,7 @@ async fn switch(agent: &Arc<Agent>, parameters: &Parameters) -> Reply {
 
 fn refusal(failure: &ark_model::Failure, id: &ModuleId, command: &str, busy: Option<Busy>, outer: &str, not_found: &str) -> Reply {
     match (failure.reason, busy) {
-        (Reason::NotInstalled, _) => Reply::refused(outer, "NOT_FOUND_BIZ", not_found.to_owned()),
+        (Reason::NotInstalled, _) => Reply::refused(outer, "NOT_FOUND_BIZ", not_found),
         (Reason::Conflict, Some(busy)) => Reply::conflict(id, command, busy),
         _ => Reply::broken(failure),
     }

@@ -1,0 +1,62 @@
+//! Versions replaced while the machine is saturated: every body is checked, and none may be lost.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+use harness::{base::Base, load::Load, samples};
+use serde_json::json;
+
+const BODIES: [&str; 2] = ["hello from v1\n", "hello from v2\n"];
+
+#[test]
+fn two_hundred_switches_under_load_lose_nothing() {
+    let base = Base::start(&[]).unwrap();
+    let packages = [samples::sample("hello", 1).unwrap(), samples::sample("hello", 2).unwrap()];
+    base.api.install_file(&packages[0]).unwrap();
+    let load = Load::new(base.gateway, "/hello/", 16, &BODIES).start().unwrap();
+    for round in 1..=200 {
+        let installed = base.api.install_file(&packages[round % 2]).unwrap();
+        assert_eq!(installed.retired.len(), 1);
+        assert_eq!(installed.retired[0].verdict.cut_requests, 0);
+        assert!(installed.retired[0].verdict.clean, "{:?}", installed.retired[0].verdict);
+    }
+    let report = load.stop().unwrap();
+    assert_eq!((report.lost, report.failures.clone()), (0, Vec::new()));
+    assert_eq!(report.bodies.len(), 2, "both versions answered");
+    assert!(report.right > 1_000);
+}
+
+#[test]
+fn switches_by_hand_and_reused_instances_lose_nothing_either() {
+    let base = Base::start(&[]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for version in [1, 2] {
+        let package = folder.path().join(format!("{version}.wasm"));
+        samples::remade(&samples::sample("hello", version).unwrap(), &package, |manifest| manifest.reuse = Some(1_000)).unwrap();
+        let order = json!({"url": format!("file://{}", package.display()), "activation": "keep"});
+        base.api.install(&order).unwrap().unwrap();
+    }
+    let load = Load::new(base.gateway, "/hello/", 16, &BODIES).start().unwrap();
+    for round in 0..200 {
+        let path = format!("/v1/modules/hello/{}.0.0/activate", 2 - round % 2);
+        assert_eq!(base.api.post(&path, "").unwrap().0, 200);
+    }
+    let report = load.stop().unwrap();
+    assert_eq!((report.lost, report.failures.clone()), (0, Vec::new()));
+    assert_eq!(report.bodies.len(), 2);
+}
+
+#[test]
+fn an_optimised_build_takes_over_without_a_lost_request() {
+    let base = Base::start(&[]).unwrap();
+    base.api.install_file(&samples::sample("render", 1).unwrap()).unwrap();
+    let expected: harness::load::Right = std::sync::Arc::new(|body: &[u8]| body.windows(3).any(|window| window == b"day"));
+    let load = Load { target: base.gateway, path: "/render/page?title=x".to_owned(), connections: 4, right: expected }.start().unwrap();
+    let build = || base.api.modules().unwrap()[0].build.clone();
+    assert_eq!(build(), "baseline");
+    let began = std::time::Instant::now();
+    while build() != "optimised" {
+        assert!(began.elapsed().as_secs() < 120, "the optimised build did not come");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let report = load.stop().unwrap();
+    assert_eq!((report.lost, report.failures.clone()), (0, Vec::new()));
+}

@@ -1,232 +1,414 @@
 //! The API of a base, typed.
 
 use std::{
-    io::{BufRead, BufReader, Read},
-    path::Path,
+    fmt::Display,
+    io::{self, BufRead, BufReader, Read},
     time::Duration,
 };
 
 use ark_model::{
     InstallOrder, ModuleId,
-    api::{BaseView, ErrorBody, LogLine, ModuleList, ModuleView, PackageView, Progress, Retired, RouteList, VerdictList},
+    api::{BaseView, ErrorBody, Installed, LogLine, ModuleList, ModuleView, PackageView, Progress, Retired, RouteList, VerdictList},
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use ureq::{Body, http::Response};
+use ureq::{
+    Agent, AsSendBody, Body, SendBody, Timeout,
+    http::{Method, Request, Response, Uri},
+};
 
-use crate::error::Error;
+use crate::{config::Base, error::Error, events::Events};
 
 const CONNECT: Duration = Duration::from_secs(3);
-/// How long an ordinary call may take; an uninstall waits for a drain.
-const CALL: Duration = Duration::from_secs(300);
-/// The longest event or line that is read.
-const MAX_LINE: u64 = 4 << 20;
+/// What is only looked up is there at once.
+const LOOK: Option<Duration> = Some(Duration::from_secs(30));
+/// A drain, an upload or an install has a deadline of its own, at the base.
+const UNBOUNDED: Option<Duration> = None;
+/// How often a follower of a log looks up from it.
+const GLANCE: Duration = Duration::from_millis(500);
+/// The longest answer that is read whole: many thousand modules.
+const MAX_ANSWER: u64 = 256 << 20;
+/// The longest line of a log. A base cuts at 1 MiB, which JSON can make six times as long.
+const MAX_LINE: u64 = 8 << 20;
 
 /// A base that can be asked.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
-    agent: ureq::Agent,
-    pub(crate) url: String,
+    agent: Agent,
+    url: String,
     token: Option<String>,
 }
 
 impl Client {
-    pub(crate) fn new(url: &str, token: Option<String>) -> Self {
-        let config = ureq::Agent::config_builder()
+    /// A client of `base`; nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where its URL is none.
+    pub(crate) fn new(base: &Base) -> Result<Self, Error> {
+        let url = base.url.trim_end_matches('/').to_owned();
+        let wrong = |problem: &str| Error::Usage(format!("the base's URL {url:?} {problem}; write it like http://127.0.0.1:1238"));
+        let uri: Uri = url.parse().map_err(|error| wrong(&format!("cannot be read: {error}")))?;
+        let host = uri.host().ok_or_else(|| wrong("has no host"))?;
+        if !matches!(uri.scheme_str(), Some("http" | "https")) {
+            return Err(wrong("is neither http:// nor https://"));
+        }
+        let mut config = Agent::config_builder()
             .http_status_as_error(false)
+            .max_redirects(0)
             .timeout_connect(Some(CONNECT))
-            .user_agent(concat!("arkctl/", env!("CARGO_PKG_VERSION")))
-            .build();
-        Self { agent: config.into(), url: url.trim_end_matches('/').to_owned(), token }
+            .timeout_resolve(Some(CONNECT))
+            .user_agent(concat!("arkctl/", env!("CARGO_PKG_VERSION")));
+        // A proxy of the environment cannot reach this machine's loopback.
+        if matches!(host, "localhost" | "[::1]") || host.starts_with("127.") {
+            config = config.proxy(None);
+        }
+        Ok(Self { agent: config.build().into(), url, token: base.token.clone() })
     }
 
+    /// The base's URL, without a slash at its end.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Who the base is.
     pub(crate) fn base(&self) -> Result<BaseView, Error> {
         self.get("/v1/base")
     }
 
-    /// Whether this is a base at all. One that wants a token is one too.
-    pub(crate) fn answers_as_a_base(&self) -> bool {
-        let quick = Some(Duration::from_secs(2));
-        let answered = self.agent.get(format!("{}/readyz", self.url)).config().timeout_global(quick).build().call();
-        answered.is_ok_and(|mut response| {
-            let text = response.body_mut().read_to_string().unwrap_or_default();
-            matches!(text.trim(), "ready" | "not ready")
-        })
+    /// Whether the base has brought up all it was to bring up.
+    pub(crate) fn is_ready(&self) -> Result<bool, Error> {
+        Ok(self.send(Method::GET, "/readyz", &[], (), LOOK)?.status().is_success())
     }
 
+    /// What the base says of its process, under the names that controllers know.
+    pub(crate) fn health(&self) -> Result<Value, Error> {
+        let response = self.send(Method::POST, "/health", &[("content-type", "application/json")], "{}", LOOK)?;
+        let envelope: Value = self.read("POST /health", response)?;
+        let data = envelope.pointer("/data/healthData").cloned();
+        data.ok_or_else(|| protocol("POST /health", &"the answer has no healthData"))
+    }
+
+    /// All modules, by name, then version.
     pub(crate) fn modules(&self) -> Result<Vec<ModuleView>, Error> {
         self.get::<ModuleList>("/v1/modules").map(|list| list.modules)
     }
 
+    /// One module.
     pub(crate) fn module(&self, id: &ModuleId) -> Result<ModuleView, Error> {
-        self.get(&path_of(id))
+        self.get(&path_of(id, "")).map_err(|error| error.about(id))
     }
 
+    /// The route table.
     pub(crate) fn routes(&self) -> Result<RouteList, Error> {
         self.get("/v1/routes")
     }
 
+    /// The latest removals, newest first.
     pub(crate) fn verdicts(&self) -> Result<VerdictList, Error> {
         self.get("/v1/verdicts")
     }
 
-    /// What `health` says, as controllers ask it.
-    pub(crate) fn health(&self) -> Result<Value, Error> {
-        let sent = self.timed(self.agent.post(format!("{}/health", self.url))).content_type("application/json").send("{}");
-        let answer: Value = self.read(sent)?;
-        answer.pointer("/data/healthData").cloned().ok_or_else(|| self.unreadable("there is no healthData"))
+    /// Brings a package of `size` bytes into the base's store.
+    pub(crate) fn upload(&self, package: &mut dyn Read, size: u64) -> Result<PackageView, Error> {
+        let headers = [("content-type", "application/wasm"), ("content-length", &size.to_string())];
+        let response = self.send(Method::PUT, "/v1/packages", &headers, SendBody::from_reader(package), UNBOUNDED)?;
+        self.read("PUT /v1/packages", response)
     }
 
-    pub(crate) fn undeploy(&self, id: &ModuleId) -> Result<Retired, Error> {
-        self.read(self.timed(self.agent.delete(format!("{}{}", self.url, path_of(id)))).call())
-    }
-
-    pub(crate) fn activate(&self, id: &ModuleId) -> Result<ModuleView, Error> {
-        self.read(self.timed(self.agent.post(format!("{}{}/activate", self.url, path_of(id)))).send_empty())
-    }
-
-    pub(crate) fn cancel(&self, name: &str) -> Result<(), Error> {
-        let answered = self.timed(self.agent.delete(format!("{}/v1/operations/{name}", self.url))).call();
-        self.checked(answered).map(drop)
-    }
-
-    pub(crate) fn upload(&self, package: &Path) -> Result<PackageView, Error> {
-        let file = std::fs::File::open(package).map_err(Error::io("read", package))?;
-        self.read(self.timed(self.agent.put(format!("{}/v1/packages", self.url))).send(file))
-    }
-
-    /// Installs; each event is told as it comes. The last one decides.
-    pub(crate) fn install(&self, order: &InstallOrder, mut told: impl FnMut(&Progress)) -> Result<Progress, Error> {
-        let body = serde_json::to_string(order).map_err(|error| self.unreadable(&error.to_string()))?;
-        let request = self.authorised(self.agent.post(format!("{}/v1/modules", self.url)));
-        let sent = request.header("accept", "text/event-stream").content_type("application/json").send(body);
-        let response = self.checked(sent)?;
-        let mut last = None;
-        for event in events(response.into_body().into_reader()) {
-            let event =
-                serde_json::from_str(&event.map_err(|error| self.gone(&error))?).map_err(|error| self.unreadable(&error.to_string()))?;
-            told(&event);
-            last = Some(event);
-        }
-        last.ok_or_else(|| self.unreadable("the install ended without a word"))
-    }
-
-    /// The lines of a module's log; goes on for ever where it follows.
-    pub(crate) fn logs(&self, id: &ModuleId, follow: bool, tail: usize, mut line: impl FnMut(LogLine)) -> Result<(), Error> {
-        let url = format!("{}{}/logs?follow={follow}&tail={tail}", self.url, path_of(id));
-        let response = self.checked(self.authorised(self.agent.get(url)).call())?;
-        for text in lines(response.into_body().into_reader()) {
-            let text = text.map_err(|error| self.gone(&error))?;
-            if !text.is_empty() {
-                line(serde_json::from_str(&text).map_err(|error| self.unreadable(&error.to_string()))?);
+    /// Installs; each event is told as it comes. Ends when the old versions are gone.
+    pub(crate) fn install(&self, order: &InstallOrder, mut told: impl FnMut(&Progress)) -> Result<Installed, Error> {
+        const WHAT: &str = "POST /v1/modules";
+        let order = serde_json::to_string(order).map_err(|error| protocol(WHAT, &error))?;
+        let headers = [("content-type", "application/json"), ("accept", "text/event-stream")];
+        let response = checked(WHAT, self.send(Method::POST, "/v1/modules", &headers, order.as_str(), UNBOUNDED)?)?;
+        let mut stream = response.into_body().into_reader();
+        let (mut events, mut piece) = (Events::default(), [0; 8 << 10]);
+        loop {
+            let read = stream.read(&mut piece).map_err(|error| protocol(WHAT, &format!("it broke off: {error}")))?;
+            if read == 0 {
+                return Err(protocol(WHAT, &"the base ended its answer before the install ended"));
+            }
+            for event in events.feed(piece.get(..read).unwrap_or_default()).map_err(|error| protocol(WHAT, &error))? {
+                let event: Progress = serde_json::from_slice(&event).map_err(|error| protocol(WHAT, &error))?;
+                told(&event);
+                match event {
+                    Progress::Done(installed) => return Ok(*installed),
+                    Progress::Failed { error } => return Err(error.into()),
+                    Progress::Begun { .. } | Progress::Ended(_) | Progress::Serving { .. } | Progress::Retired(_) => {}
+                }
             }
         }
-        Ok(())
+    }
+
+    /// Removes a module: drains, stops, reclaims.
+    pub(crate) fn remove(&self, id: &ModuleId) -> Result<Retired, Error> {
+        let response = self.send(Method::DELETE, &path_of(id, ""), &[], (), UNBOUNDED)?;
+        self.read(&format!("the removal of {id}"), response).map_err(|error| error.about(id))
+    }
+
+    /// Gives a version the traffic of its name.
+    pub(crate) fn activate(&self, id: &ModuleId) -> Result<ModuleView, Error> {
+        let response = self.send(Method::POST, &path_of(id, "/activate"), &[], (), UNBOUNDED)?;
+        self.read(&format!("the switch to {id}"), response).map_err(|error| error.about(id))
+    }
+
+    /// Ends the operation that is under way on `name`.
+    pub(crate) fn cancel(&self, name: &str) -> Result<(), Error> {
+        let path = format!("/v1/operations/{}", name.replace('+', "%2B"));
+        checked("the cancellation", self.send(Method::DELETE, &path, &[], (), LOOK)?).map(drop)
+    }
+
+    /// The last `tail` lines that a module wrote.
+    pub(crate) fn log_tail(&self, id: &ModuleId, tail: usize) -> Result<Vec<LogLine>, Error> {
+        let mut lines = Vec::new();
+        self.read_log(id, &format!("/logs?tail={tail}"), LOOK, |line| {
+            lines.extend(line.cloned());
+            Ok(true)
+        })?;
+        Ok(lines)
+    }
+
+    /// The last `tail` lines that a module wrote, and each further one as it comes. `told` gets `None` when it was quiet
+    /// for a while, and ends it by saying `false`.
+    pub(crate) fn log_follow(
+        &self,
+        id: &ModuleId,
+        tail: usize,
+        told: impl FnMut(Option<&LogLine>) -> Result<bool, Error>,
+    ) -> Result<(), Error> {
+        self.read_log(id, &format!("/logs?follow=true&tail={tail}"), UNBOUNDED, told)
+    }
+
+    fn read_log(
+        &self,
+        id: &ModuleId,
+        call: &str,
+        limit: Option<Duration>,
+        mut told: impl FnMut(Option<&LogLine>) -> Result<bool, Error>,
+    ) -> Result<(), Error> {
+        let what = format!("the log of {id}");
+        let response = checked(&what, self.send(Method::GET, &path_of(id, call), &[], (), limit)?).map_err(|error| error.about(id))?;
+        let mut reader = BufReader::new(response.into_body().into_reader());
+        let mut text = Vec::new();
+        loop {
+            let room = MAX_LINE - text.len() as u64;
+            let goes_on = match (&mut reader).take(room).read_until(b'\n', &mut text) {
+                Ok(0) => return Ok(()),
+                Ok(_) if text.len() as u64 >= MAX_LINE => return Err(protocol(&what, &format!("a line is longer than {MAX_LINE} bytes"))),
+                Ok(_) if text.trim_ascii().is_empty() => true,
+                Ok(_) => told(Some(&serde_json::from_slice(&text).map_err(|error| protocol(&what, &error))?))?,
+                // Half a line may have come by now: it stays.
+                Err(error) if is_pause(&error) && limit.is_none() => {
+                    if told(None)? {
+                        continue;
+                    }
+                    false
+                }
+                Err(error) => return Err(protocol(&what, &format!("it broke off: {error}"))),
+            };
+            text.clear();
+            if !goes_on {
+                return Ok(());
+            }
+        }
     }
 
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
-        self.read(self.timed(self.agent.get(format!("{}{path}", self.url))).call())
+        let response = self.send(Method::GET, path, &[], (), LOOK)?;
+        self.read(&format!("GET {path}"), response)
     }
 
-    fn authorised<B>(&self, request: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {
-        match &self.token {
-            Some(token) => request.header("authorization", format!("Bearer {token}")),
-            None => request,
+    fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl AsSendBody,
+        limit: Option<Duration>,
+    ) -> Result<Response<Body>, Error> {
+        let what = format!("{method} {path}");
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
-    }
-
-    fn timed<B>(&self, request: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {
-        self.authorised(request).config().timeout_global(Some(CALL)).build()
-    }
-
-    fn read<T: DeserializeOwned>(&self, answered: Result<Response<Body>, ureq::Error>) -> Result<T, Error> {
-        let mut response = self.checked(answered)?;
-        let text =
-            response.body_mut().with_config().limit(256 << 20).read_to_string().map_err(|error| self.unreadable(&error.to_string()))?;
-        serde_json::from_str(&text).map_err(|error| self.unreadable(&error.to_string()))
-    }
-
-    fn checked(&self, answered: Result<Response<Body>, ureq::Error>) -> Result<Response<Body>, Error> {
-        let mut response = answered.map_err(|error| Error::Unreachable { url: self.url.clone(), problem: error.to_string() })?;
-        if response.status().as_u16() < 400 {
-            return Ok(response);
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
         }
-        let text = response.body_mut().read_to_string().unwrap_or_default();
-        Err(match serde_json::from_str::<ErrorBody>(&text) {
-            Ok(body) => Error::Refused(body.error),
-            Err(_) => self.unreadable(&format!("status {} with {text:?}", response.status())),
-        })
+        let request = request.body(body).map_err(|error| Error::Usage(format!("the request cannot be made: {error}")))?;
+        let request = self.agent.configure_request(request).timeout_global(limit);
+        let glance = if path.contains("follow=true") { Some(GLANCE) } else { None };
+        self.agent.run(request.timeout_per_read(glance).build()).map_err(|error| self.failed(&what, &error))
     }
 
-    fn unreadable(&self, problem: &str) -> Error {
-        Error::Answer { url: self.url.clone(), problem: problem.to_owned() }
+    fn read<T: DeserializeOwned>(&self, what: &str, response: Response<Body>) -> Result<T, Error> {
+        let mut response = checked(what, response)?;
+        let text = response.body_mut().with_config().limit(MAX_ANSWER).read_to_vec().map_err(|error| self.failed(what, &error))?;
+        serde_json::from_slice(&text).map_err(|error| protocol(what, &format!("the answer is not that of a base: {error}")))
     }
 
-    fn gone(&self, error: &std::io::Error) -> Error {
-        Error::Unreachable { url: self.url.clone(), problem: error.to_string() }
-    }
-}
-
-fn path_of(id: &ModuleId) -> String {
-    // What an identity may have needs no escaping in a path, but for `+`, which some read as a space.
-    format!("/v1/modules/{}/{}", id.name().replace('+', "%2B"), id.version().replace('+', "%2B"))
-}
-
-/// The lines of a text, none longer than [`MAX_LINE`].
-fn lines(reader: impl Read) -> impl Iterator<Item = std::io::Result<String>> {
-    let mut reader = BufReader::new(reader);
-    std::iter::from_fn(move || {
-        let mut line = Vec::new();
-        match (&mut reader).take(MAX_LINE).read_until(b'\n', &mut line) {
-            Ok(0) => None,
-            Ok(_) if line.len() as u64 == MAX_LINE => Some(Err(std::io::Error::other("a line is too long"))),
-            Ok(_) => Some(Ok(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']).to_owned())),
-            Err(error) => Some(Err(error)),
-        }
-    })
-}
-
-/// The data of server-sent events. Comments and other fields mean nothing here.
-fn events(reader: impl Read) -> impl Iterator<Item = std::io::Result<String>> {
-    let mut lines = lines(reader);
-    std::iter::from_fn(move || {
-        let mut data = String::new();
-        for line in lines.by_ref() {
-            match line {
-                Err(error) => return Some(Err(error)),
-                Ok(line) if line.is_empty() && !data.is_empty() => return Some(Ok(data)),
-                Ok(line) => data.push_str(line.strip_prefix("data:").map_or("", str::trim_start)),
+    /// Nobody there, or somebody who went away.
+    fn failed(&self, what: &str, error: &ureq::Error) -> Error {
+        use io::ErrorKind as Kind;
+        let nobody = match error {
+            ureq::Error::Io(error) => {
+                matches!(error.kind(), Kind::ConnectionRefused | Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::AddrNotAvailable)
             }
-        }
-        None
+            ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) | ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => true,
+            _ => false,
+        };
+        if nobody { Error::Unreachable { url: self.url.clone(), problem: error.to_string() } } else { protocol(what, error) }
+    }
+}
+
+fn is_pause(error: &io::Error) -> bool {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+    matches!(cause, Some(ureq::Error::Timeout(Timeout::PerRead)))
+}
+
+/// The response, where it is none of a failure.
+fn checked(what: &str, mut response: Response<Body>) -> Result<Response<Body>, Error> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    let text = response.body_mut().with_config().limit(1 << 20).read_to_vec().unwrap_or_default();
+    Err(match serde_json::from_slice::<ErrorBody>(&text) {
+        Ok(body) => body.error.into(),
+        Err(_) => protocol(what, &format!("status {status}, with an answer that is not that of a base")),
     })
+}
+
+fn protocol(what: &str, problem: &dyn Display) -> Error {
+    Error::Protocol { what: what.to_owned(), problem: problem.to_string() }
+}
+
+/// Nothing of an identity needs to be escaped in a path, but for `+`, which some read as a space.
+fn path_of(id: &ModuleId, rest: &str) -> String {
+    format!("/v1/modules/{}/{}{rest}", id.name().replace('+', "%2B"), id.version().replace('+', "%2B"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::support::{Answer, FakeBase, installed_json};
+    use ark_model::{Reason, Step};
 
-    /// A reader that gives its bytes in two pieces.
-    struct Halves<'a>(&'a [u8], &'a [u8]);
+    fn client(base: &FakeBase) -> Client {
+        Client::new(&Base { url: format!("{}/", base.url()), token: Some("secret".to_owned()) }).unwrap()
+    }
 
-    impl Read for Halves<'_> {
-        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-            let half = if self.0.is_empty() { &mut self.1 } else { &mut self.0 };
-            half.read(buffer)
+    fn order() -> InstallOrder {
+        InstallOrder { url: "file:///x.wasm".to_owned(), ..InstallOrder::default() }
+    }
+
+    fn id() -> ModuleId {
+        ModuleId::new("orders", "1.0.0+dev.1").unwrap()
+    }
+
+    #[test]
+    fn every_call_shows_the_token() {
+        let base = FakeBase::start(|request| match request.header("authorization") {
+            Some("Bearer secret") => Answer::json(200, r#"{"modules":[]}"#),
+            _ => Answer::json(401, r#"{"error":{"reason":"Unauthorized","message":"no"}}"#),
+        });
+        assert!(client(&base).modules().unwrap().is_empty());
+        let stranger = Client::new(&Base { url: base.url(), token: None }).unwrap();
+        let error = stranger.modules().unwrap_err();
+        assert_eq!((error.reason(), error.exit_code()), ("Unauthorized", 1));
+        assert!(error.hint().unwrap().contains("--token"));
+    }
+
+    #[test]
+    fn a_package_arrives_whole_and_with_its_length() {
+        let package: Vec<u8> = (0..200_000_u32).flat_map(u32::to_le_bytes).collect();
+        let sent = package.clone();
+        let base = FakeBase::start(move |request| {
+            assert_eq!(request.header("content-length"), Some(sent.len().to_string().as_str()));
+            assert_eq!(request.line(), "PUT /v1/packages");
+            assert!(request.body == sent);
+            Answer::json(200, r#"{"sha256":"ab","size":800000}"#)
+        });
+        let view = client(&base).upload(&mut package.as_slice(), package.len() as u64).unwrap();
+        assert_eq!((view.sha256.as_str(), view.size), ("ab", 800_000));
+    }
+
+    #[test]
+    fn an_install_tells_its_events_and_ends_with_the_last() {
+        let base = FakeBase::start(|request| {
+            assert_eq!(request.header("accept"), Some("text/event-stream"));
+            let done = format!("{{\"event\":\"done\",{}", installed_json("1.0.0").strip_prefix('{').unwrap());
+            Answer::events(&[r#"{"event":"begun","step":"fetch"}"#, r#"{"event":"ended","step":"fetch","ms":1.5}"#, &done])
+        });
+        let mut steps = Vec::new();
+        let installed = client(&base).install(&order(), |event| {
+            if let Progress::Ended(timing) = event {
+                steps.push((timing.step, timing.ms));
+            }
+        });
+        assert_eq!(installed.unwrap().module.id.to_string(), "orders:1.0.0");
+        assert_eq!(steps, [(Step::Fetch, 1.5)]);
+    }
+
+    #[test]
+    fn an_install_that_fails_says_why_whether_at_once_or_later() {
+        let at_once = FakeBase::start(|_| Answer::json(409, r#"{"error":{"reason":"Conflict","message":"busy"}}"#));
+        let later =
+            FakeBase::start(|_| Answer::events(&[r#"{"event":"failed","error":{"reason":"Conflict","message":"busy","step":"admit"}}"#]));
+        for base in [at_once, later] {
+            let error = client(&base).install(&order(), |_| {}).unwrap_err();
+            assert!(matches!(&error, Error::Refused(refusal) if refusal.failure.reason == Reason::Conflict), "{error:?}");
         }
     }
 
     #[test]
-    fn events_are_read_wherever_the_network_cuts_them() {
-        let text = b": comment\n\ndata: {\"a\":1}\n\nevent: x\r\ndata: two\r\n\r\ndata: unfinished\n";
-        for at in 0..text.len() {
-            let read: Vec<String> = events(Halves(&text[..at], &text[at..])).map(Result::unwrap).collect();
-            assert_eq!(read, ["{\"a\":1}", "two"], "cut at {at}");
-        }
+    fn an_install_whose_answer_breaks_off_is_not_taken_for_done() {
+        let base = FakeBase::start(|_| Answer::events(&[r#"{"event":"begun","step":"fetch"}"#]));
+        let error = client(&base).install(&order(), |_| {}).unwrap_err();
+        assert_eq!(error.to_string(), "POST /v1/modules failed: the base ended its answer before the install ended");
     }
 
     #[test]
-    fn an_endless_line_is_refused() {
-        assert!(lines(std::io::repeat(b'x')).next().unwrap().is_err());
+    fn a_log_is_followed_over_pauses_and_half_lines_until_told_to_end() {
+        let (first, second) = (r#"{"at":1,"stream":"stdout","te"#, "xt\":\"a\"}\n{\"at\":2,\"stream\":\"stdout\",\"text\":\"b\"}\n");
+        let base = FakeBase::start(move |request| {
+            assert_eq!(request.line(), "GET /v1/modules/orders/1.0.0%2Bdev.1/logs?follow=true&tail=5");
+            // The second half comes when a pause was seen, and the end never.
+            Answer::pieces(&[first, second], GLANCE * 3)
+        });
+        let (mut pauses, mut texts) = (0, Vec::new());
+        let ended = client(&base).log_follow(&id(), 5, |line| {
+            match line {
+                None => pauses += 1,
+                Some(line) => texts.push(line.text.clone()),
+            }
+            Ok(texts.len() < 2)
+        });
+        ended.unwrap();
+        assert_eq!(texts, ["a", "b"]);
+        assert!(pauses > 0);
+    }
+
+    #[test]
+    fn where_nobody_listens_no_base_is_reached() {
+        let url = FakeBase::start(|_| Answer::json(200, "{}")).stop();
+        let error = Client::new(&Base { url: url.clone(), token: None }).unwrap().modules().unwrap_err();
+        assert!(matches!(&error, Error::Unreachable { url: at, .. } if *at == url), "{error:?}");
+        assert_eq!(error.exit_code(), 3);
+    }
+
+    #[test]
+    fn what_answers_otherwise_than_a_base_is_told_so() {
+        let base = FakeBase::start(|_| Answer::json(502, "<html>"));
+        assert_eq!(
+            client(&base).modules().unwrap_err().to_string(),
+            "GET /v1/modules failed: status 502 Bad Gateway, with an answer that is not that of a base"
+        );
+    }
+
+    #[test]
+    fn a_url_that_is_none_is_wrong_usage() {
+        for url in ["ftp://x", "http://", "http://a b"] {
+            assert_eq!(Client::new(&Base { url: url.to_owned(), token: None }).unwrap_err().exit_code(), 2, "{url}");
+        }
     }
 }

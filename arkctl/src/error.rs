@@ -1,83 +1,205 @@
-//! What can go wrong, what to do about it, and the exit code that says so.
+//! Why a command did not do what it was asked: one type, with its exit code and the next thing to try.
 
 use std::{io, path::PathBuf};
 
-use ark_model::{Failure, Reason, api::LogLine};
+use ark_model::{Failure, ModuleId, Reason, api::LogLine};
 
-/// The command did what it was asked.
-pub(crate) const OK: u8 = 0;
-/// It did not.
-pub(crate) const FAILED: u8 = 1;
-/// There is no base to ask.
-pub(crate) const NO_BASE: u8 = 3;
-
-/// An outcome that is no success.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("{0}")]
-    Refused(Failure),
-    #[error("{failure}")]
-    Deploy { failure: Failure, module: String, log: Vec<LogLine> },
-    #[error("no base answers at {url}: {problem}")]
-    Unreachable { url: String, problem: String },
-    #[error("no base was found on 127.0.0.1, ports 1238 to 1337")]
-    NoneFound,
-    #[error("several bases were found: {}", .0.join(", "))]
-    Several(Vec<String>),
-    #[error("the base at {url} answered what cannot be read: {problem}")]
-    Answer { url: String, problem: String },
-    #[error("could not {what} {path}: {error}", path = .path.display())]
-    Io { what: &'static str, path: PathBuf, error: io::Error },
-    #[error("{0}")]
-    Project(String),
+    /// The arguments make no sense together.
     #[error("{0}")]
     Usage(String),
+    /// The configuration file cannot be used.
+    #[error("the configuration file {} cannot be used: {problem}", path.display())]
+    Config {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        problem: String,
+    },
+    /// Several bases run here, and nobody said which.
+    #[error("several bases run on this machine: {}", .0.join(", "))]
+    ManyBases(Vec<String>),
+    /// The scan found nothing.
+    #[error("no base found on 127.0.0.1, ports 1238 to 1337")]
+    NoBase,
+    /// Nothing answers there.
+    #[error("no base answers at {url}: {problem}")]
+    Unreachable {
+        /// Where.
+        url: String,
+        /// Why.
+        problem: String,
+    },
+    /// Something answers, but not as a base does, or it broke off.
+    #[error("{what} failed: {problem}")]
+    Protocol {
+        /// The request.
+        what: String,
+        /// What was wrong.
+        problem: String,
+    },
+    /// The base said no.
+    #[error("{}", .0.failure)]
+    Refused(Box<Refusal>),
+    /// `cargo` or `rustup` did not succeed.
+    #[error("{problem}")]
+    Build {
+        /// What.
+        problem: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// A package or its manifest is wrong.
+    #[error("{}: {problem}", path.display())]
+    Package {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// A file could not be read or written.
+    #[error("could not {doing} {}: {source}", path.display())]
+    File {
+        /// What was tried.
+        doing: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The system refused something else.
+    #[error("could not {doing}: {problem}")]
+    System {
+        /// What was tried.
+        doing: &'static str,
+        /// Why it failed.
+        problem: String,
+    },
+    /// The result has said it already.
+    #[error("the result says it")]
+    Told,
+    /// Whoever read standard output has gone, as `head` does.
+    #[error("standard output is closed")]
+    OutputClosed,
+}
+
+/// A base's no, with the evidence.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// What it said.
+    pub(crate) failure: Failure,
+    /// The module it is about.
+    pub(crate) module: Option<ModuleId>,
+    /// The last that module wrote.
+    pub(crate) logs: Vec<LogLine>,
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Self::Refused(Box::new(Refusal { failure, module: None, logs: Vec::new() }))
+    }
 }
 
 impl Error {
-    pub(crate) fn io(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
-        let path = path.into();
-        move |error| Self::Io { what, path, error }
+    /// The same error, said to be about `module`, so that its hint can name it.
+    pub(crate) fn about(mut self, module: &ModuleId) -> Self {
+        if let Self::Refused(refusal) = &mut self {
+            refusal.module.get_or_insert_with(|| module.clone());
+        }
+        self
     }
 
+    /// The process's exit code: 1 failed, 2 wrongly asked, 3 no base.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Unreachable { .. } | Self::NoneFound => NO_BASE,
-            Self::Usage(_) | Self::Several(_) => 2,
-            Self::Refused(_) | Self::Deploy { .. } | Self::Answer { .. } | Self::Io { .. } | Self::Project(_) => FAILED,
+            Self::OutputClosed => 0,
+            Self::Usage(_) | Self::Config { .. } | Self::ManyBases(_) => 2,
+            Self::NoBase | Self::Unreachable { .. } => 3,
+            Self::Protocol { .. }
+            | Self::Refused(_)
+            | Self::Build { .. }
+            | Self::Package { .. }
+            | Self::File { .. }
+            | Self::System { .. }
+            | Self::Told => 1,
         }
     }
 
-    /// What to do next, where that is known.
+    /// One word for programs: the base's own reason where it gave one.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::Usage(_) => "Usage",
+            Self::Config { .. } => "ConfigInvalid",
+            Self::ManyBases(_) => "BaseAmbiguous",
+            Self::NoBase | Self::Unreachable { .. } => "BaseUnreachable",
+            Self::Protocol { .. } => "ProtocolError",
+            Self::Refused(refusal) => refusal.failure.reason.as_str(),
+            Self::Build { .. } => "BuildFailed",
+            Self::Package { .. } => "PackageInvalid",
+            Self::File { .. } | Self::System { .. } => "SystemError",
+            Self::Told | Self::OutputClosed => "",
+        }
+    }
+
+    /// What to try next.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
-            Self::Refused(failure) => hint_of(failure.reason, None),
-            Self::Deploy { failure, module, .. } => hint_of(failure.reason, Some(module)),
-            Self::Unreachable { .. } | Self::NoneFound => Some("start one with `arklet`, or name another with --base".to_owned()),
-            Self::Several(bases) => bases.first().map(|base| format!("choose one with --base {base}")),
-            Self::Answer { .. } | Self::Io { .. } | Self::Project(_) | Self::Usage(_) => None,
-        }
-    }
-
-    pub(crate) fn reason(&self) -> Option<Reason> {
-        match self {
-            Self::Refused(failure) | Self::Deploy { failure, .. } => Some(failure.reason),
-            _ => None,
+            Self::ManyBases(_) => Some("say which by --base <url>, or by ARKCTL_BASE".to_owned()),
+            Self::NoBase => Some("start one by `arklet`, or name one by --base <url>".to_owned()),
+            Self::Unreachable { .. } => Some("start a base there by `arklet`, or name another by --base".to_owned()),
+            Self::Protocol { .. } => Some("`arkctl version` says who answers there; `arkctl status` what is installed".to_owned()),
+            Self::Refused(refusal) => for_reason(refusal.failure.reason, refusal.module.as_ref()),
+            Self::Build { hint, .. } | Self::Package { hint, .. } => hint.clone(),
+            Self::Usage(_) | Self::Config { .. } | Self::File { .. } | Self::System { .. } | Self::Told | Self::OutputClosed => None,
         }
     }
 }
 
-fn hint_of(reason: Reason, module: Option<&str>) -> Option<String> {
-    let hint = match reason {
-        Reason::AlreadyInstalled => "raise the version in Cargo.toml, or remove the old one with `arkctl undeploy`".to_owned(),
-        Reason::Conflict => "see what is under way with `arkctl status`, or give it up with `arkctl cancel`".to_owned(),
-        Reason::Unauthorized => "give the token with --token or ARKCTL_TOKEN".to_owned(),
-        Reason::NotInstalled => "see what is there with `arkctl status`".to_owned(),
-        Reason::ContextPathTaken => "see who answers where with `arkctl routes`".to_owned(),
-        Reason::StartFailed | Reason::StartTimedOut | Reason::ProbeFailed | Reason::CompileFailed | Reason::ImportUnknown => {
-            format!("see more with `arkctl inspect {}`", module.unwrap_or("<name:version>"))
+/// What to try after a base gave this reason.
+fn for_reason(reason: Reason, module: Option<&ModuleId>) -> Option<String> {
+    let id = module.map_or("<name:version>".to_owned(), ToString::to_string);
+    let name = module.map_or("<name>", ModuleId::name);
+    Some(match reason {
+        Reason::FetchFailed => "the base itself fetches the URL: see that it can reach it, or deploy the file instead".to_owned(),
+        Reason::PackageTooLarge => "set `opt-level = \"s\"`, `lto` and `strip` in [profile.release] and build again".to_owned(),
+        Reason::DigestMismatch => "build or fetch the package again: its bytes are not the expected ones".to_owned(),
+        Reason::SignatureInvalid => {
+            "sign it by `minisign -S -m <file>` with a key the base knows, and deploy with --signature <file>.minisig".to_owned()
         }
+        Reason::PackageInvalid => "make the package by `arkctl build`".to_owned(),
+        Reason::ImportUnknown => "use only interfaces the base offers: WASI 0.2, wasi:http and wasi:config".to_owned(),
+        Reason::IdentityMismatch => "leave --name and --version out, or give those of the package".to_owned(),
+        Reason::AlreadyInstalled => format!("deploy it as another version by --version, or remove it first by `arkctl undeploy {id}`"),
+        Reason::ContextPathTaken => {
+            "`arkctl routes` shows who answers there; set another `context-path` in [package.metadata.ark]".to_owned()
+        }
+        Reason::Conflict => format!("wait until it ends, or end it by `arkctl cancel {name}`"),
+        Reason::BudgetExceeded => "`arkctl status` shows what is installed; remove what nobody needs by `arkctl undeploy`".to_owned(),
+        Reason::DiskFull => "free space in the base's data directory and try again".to_owned(),
+        Reason::CompileFailed | Reason::StartFailed | Reason::StartTimedOut | Reason::ProbeFailed => {
+            format!("`arkctl logs {id}` shows what it wrote, `arkctl inspect {id}` how far it came")
+        }
+        Reason::NotInstalled => "`arkctl status` lists what is installed".to_owned(),
+        Reason::IllegalState | Reason::Draining => format!("`arkctl inspect {id}` shows its state"),
+        Reason::Unauthorized => "give the base's token by --token or ARKCTL_TOKEN".to_owned(),
+        Reason::Internal => "the base's own log says more".to_owned(),
         _ => return None,
-    };
-    Some(hint)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_names_the_module_it_is_about() {
+        let id = ModuleId::new("orders", "1.0.0").unwrap();
+        let error = Error::from(Failure::new(Reason::Conflict, "busy")).about(&id);
+        assert_eq!(error.hint().unwrap(), "wait until it ends, or end it by `arkctl cancel orders`");
+        assert_eq!((error.exit_code(), error.reason()), (1, "Conflict"));
+    }
 }

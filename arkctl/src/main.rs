@@ -1,25 +1,43 @@
-//! The command line of developers. Raw arguments become a [`cli::Cli`]; [`command`] does what it says; [`output`] shows it.
+//! `arkctl`: the command line of developers.
+//!
+//! Read in this order: [`cli`] (what can be asked), [`command`] (a file for each command), [`context`] (which base),
+//! [`client`] (how it is asked), [`ship`] (how a package comes to serve). Whatever is shown to people is made by plain
+//! functions from data to text; whatever fails is an [`error::Error`], which knows its exit code and its hint.
 
-#![forbid(unsafe_code)]
-
+mod build;
+mod cargo;
 mod cli;
 mod client;
 mod command;
+mod config;
+mod context;
+mod discover;
 mod error;
+mod events;
+mod humanise;
+mod order;
 mod output;
-mod project;
-mod render;
-mod target;
+mod progress;
+mod reference;
+mod ship;
+mod style;
+mod table;
+
+#[cfg(test)]
+#[path = "../tests/support/mod.rs"]
+mod support;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::Parser as _;
 
 fn main() -> ExitCode {
-    match command::run(cli::Cli::parse()) {
-        Ok(()) => ExitCode::from(error::OK),
+    let cli = cli::Cli::parse();
+    let context = context::Context::new(cli.global);
+    match command::run(&cli.command, &context) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            output::complain(&error);
+            context.output.failure(&error);
             ExitCode::from(error.exit_code())
         }
     }

@@ -1,86 +1,178 @@
-//! What people and programs see: data on stdout, everything else on stderr.
+//! Where words go: results to standard output, all else to standard error.
 
-use std::io::{IsTerminal, Write};
+use std::io::{IsTerminal as _, Write as _};
 
-use anstyle::{AnsiColor, Style};
-use ark_model::{State, api::LogLine};
+use anstream::ColorChoice;
 use serde::Serialize;
+use serde_json::{Value, json};
 
-use crate::error::Error;
+use crate::{
+    cli::{Colour, Format, Global},
+    command::logs,
+    error::Error,
+    humanise::printable,
+    style,
+};
 
-const BOLD: Style = Style::new().bold();
-const DIM: Style = Style::new().dimmed();
-
-fn colour(colour: AnsiColor) -> Style {
-    Style::new().fg_color(Some(colour.into()))
+/// How to speak.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    json: bool,
+    quiet: bool,
+    verbose: bool,
 }
 
-/// How data is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Format {
-    /// Tables, for people
-    Table,
-    /// JSON, for programs
-    Json,
+impl Output {
+    /// Reads the options, and sets the colours of the process.
+    pub(crate) fn new(global: &Global) -> Self {
+        match global.color {
+            // Colours on request of CLICOLOR_FORCE, on a terminal otherwise; none where NO_COLOR is set.
+            Colour::Auto => ColorChoice::Auto,
+            Colour::Always => ColorChoice::Always,
+            Colour::Never => ColorChoice::Never,
+        }
+        .write_global();
+        Self { json: global.output == Format::Json, quiet: global.quiet, verbose: global.verbose }
+    }
+
+    /// Says nothing on the way.
+    #[cfg(test)]
+    pub(crate) fn silent() -> Self {
+        Self { json: false, quiet: true, verbose: false }
+    }
+
+    /// Whether programs read standard output.
+    pub(crate) fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Whether nothing but results and failures is wanted.
+    pub(crate) fn is_quiet(self) -> bool {
+        self.quiet
+    }
+
+    /// Whether something that moves may be drawn on standard error: not between the lines of `--verbose`.
+    pub(crate) fn is_live(self) -> bool {
+        !self.quiet && !self.verbose && std::io::stderr().is_terminal()
+    }
+
+    /// Prints a result: its JSON on one line, or what `text` makes of it.
+    pub(crate) fn result<T: Serialize + ?Sized>(self, value: &T, text: impl FnOnce(&T) -> String) -> Result<(), Error> {
+        if self.json {
+            let line = serde_json::to_string(value)
+                .map_err(|error| Error::System { doing: "write the result as JSON", problem: error.to_string() })?;
+            self.print(&format!("{line}\n"))
+        } else {
+            self.print(&text(value))
+        }
+    }
+
+    /// Prints to standard output.
+    pub(crate) fn print(self, text: &str) -> Result<(), Error> {
+        let mut stdout = anstream::stdout().lock();
+        let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+        written.map_err(|error| match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Error::OutputClosed,
+            _ => Error::System { doing: "write to standard output", problem: error.to_string() },
+        })
+    }
+
+    /// Says something on the way, on standard error.
+    pub(crate) fn note(self, text: &str) {
+        if !self.quiet {
+            to_stderr(&format!("{text}\n"));
+        }
+    }
+
+    /// Says what only those want who look closely.
+    pub(crate) fn detail(self, text: &str) {
+        if self.verbose {
+            to_stderr(&format!("{}\n", style::paint(style::FAINT, text)));
+        }
+    }
+
+    /// Says what failed, why, and what to try.
+    pub(crate) fn failure(self, error: &Error) {
+        if matches!(error, Error::Told | Error::OutputClosed) {
+            return;
+        }
+        to_stderr(&render_failure(error));
+        if self.json {
+            // When standard output is gone too, nobody is left to be told.
+            let _ = self.print(&format!("{}\n", failure_json(error)));
+        }
+    }
 }
 
-/// Prints data: `table` for people, `data` as one JSON document for programs.
-pub(crate) fn data<T: Serialize>(format: Format, data: &T, table: impl FnOnce() -> String) {
-    let text = match format {
-        Format::Table => table(),
-        Format::Json => serde_json::to_string(data).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}")),
-    };
-    let mut out = anstream::stdout().lock();
-    // A reader that has gone, as `head` does, is no failure.
-    let _ = writeln!(out, "{}", text.trim_end());
+fn to_stderr(text: &str) {
+    // There is no other place to say that standard error cannot be written.
+    let _ = anstream::stderr().lock().write_all(text.as_bytes());
 }
 
-/// Says something beside the data.
-pub(crate) fn note(text: &str) {
-    let _ = writeln!(anstream::stderr().lock(), "{DIM}{text}{DIM:#}");
-}
-
-/// Says what went wrong, and what to do.
-pub(crate) fn complain(error: &Error) {
-    let mut out = anstream::stderr().lock();
-    let red = colour(AnsiColor::Red).bold();
-    let reason = error.reason().map_or_else(String::new, |reason| format!(" ({reason})"));
-    let _ = writeln!(out, "{red}error{red:#}{reason}: {error}");
-    if let Error::Deploy { log, .. } = error {
-        for line in log {
-            let _ = writeln!(out, "  {DIM}{:>6}{DIM:#} {}", line.stream, line.text);
+fn render_failure(error: &Error) -> String {
+    let mut text = format!("{} {}\n", style::paint(style::BAD, "error:"), printable(&error.to_string()));
+    if let Error::Refused(refusal) = error {
+        let step = refusal.failure.step.map(|step| format!(" in {step}")).unwrap_or_default();
+        text.push_str(&format!("  {}\n", style::paint(style::FAINT, format!("{}{step}", refusal.failure.reason))));
+        if !refusal.logs.is_empty() {
+            text.push_str(&format!("\n{}\n", style::paint(style::HEADING, "the last it wrote:")));
+            refusal.logs.iter().for_each(|line| text.push_str(&format!("  {}", logs::render_line(line))));
         }
     }
     if let Some(hint) = error.hint() {
-        let _ = writeln!(out, "{BOLD}hint{BOLD:#}: {hint}");
+        text.push_str(&format!("{} {hint}\n", style::paint(style::REFERENCE, "hint:")));
     }
+    text
 }
 
-/// One line of a module's log.
-pub(crate) fn log_line(format: Format, line: &LogLine) {
-    data(format, line, || {
-        let request = line.request_id.as_deref().map_or_else(String::new, |id| format!(" {DIM}{}{DIM:#}", id.get(..8).unwrap_or(id)));
-        format!("{DIM}{}{DIM:#} {:>6}{request} {}", clock(line.at), line.stream, line.text)
-    });
-}
-
-/// The time of day in UTC.
-pub(crate) fn clock(at: u64) -> String {
-    let (seconds, ms) = (at / 1_000, at % 1_000);
-    format!("{:02}:{:02}:{:02}.{ms:03}", seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60)
-}
-
-/// A state in its colour.
-pub(crate) fn state(state: State) -> String {
-    let style = match state {
-        State::Activated => colour(AnsiColor::Green),
-        State::Broken => colour(AnsiColor::Red),
-        State::Deactivated | State::Resolved | State::Unresolved | State::Stopped => colour(AnsiColor::Yellow),
+fn failure_json(error: &Error) -> Value {
+    let mut value = json!({ "error": { "reason": error.reason(), "message": error.to_string() } });
+    let mut put = |pointer: &str, key: &str, field: Value| {
+        if let Some(object) = value.pointer_mut(pointer).and_then(Value::as_object_mut) {
+            object.insert(key.to_owned(), field);
+        }
     };
-    format!("{style}{state}{style:#}")
+    if let Error::Refused(refusal) = error {
+        if let Some(step) = refusal.failure.step {
+            put("/error", "step", json!(step));
+        }
+        if let Some(module) = &refusal.module {
+            put("", "module", json!(module));
+        }
+        put("", "logs", json!(refusal.logs));
+    }
+    if let Some(hint) = error.hint() {
+        put("", "hint", json!(hint));
+    }
+    value
 }
 
-/// Whether somebody watches.
-pub(crate) fn watched() -> bool {
-    std::io::stderr().is_terminal()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{error::Refusal, table::plain};
+    use ark_model::{Failure, ModuleId, Reason, Step, api::LogLine};
+
+    fn refused() -> Error {
+        let logs = vec![LogLine { at: 1000, stream: "stderr".to_owned(), request_id: None, text: "no database".to_owned() }];
+        let failure = Failure::new(Reason::ProbeFailed, "/health answered 503").in_step(Step::Probe);
+        Error::Refused(Box::new(Refusal { failure, module: ModuleId::new("orders", "1.0.0").ok(), logs }))
+    }
+
+    #[test]
+    fn a_failure_shows_reason_step_log_and_hint() {
+        insta::assert_snapshot!(plain(&render_failure(&refused())), @"
+        error: /health answered 503
+          ProbeFailed in probe
+
+        the last it wrote:
+          00:00:01.000 stderr no database
+        hint: `arkctl logs orders:1.0.0` shows what it wrote, `arkctl inspect orders:1.0.0` how far it came
+        ");
+    }
+
+    #[test]
+    fn a_failure_for_programs_has_the_same() {
+        insta::assert_snapshot!(failure_json(&refused()).to_string(), @r#"{"error":{"message":"/health answered 503","reason":"ProbeFailed","step":"probe"},"hint":"`arkctl logs orders:1.0.0` shows what it wrote, `arkctl inspect orders:1.0.0` how far it came","logs":[{"at":1000,"stream":"stderr","text":"no database"}],"module":{"name":"orders","version":"1.0.0"}}"#);
+    }
 }

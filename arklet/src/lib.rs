@@ -15,4 +15,6 @@ pub mod packages;
 pub mod system;
 
 pub use agent::{Agent, Builder};
+/// The wasm runtime, for a base that adds capabilities of its own.
+pub use ark_wasm as wasm;
 pub use identity::Identity;

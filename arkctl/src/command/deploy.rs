@@ -1,111 +1,78 @@
-//! `arkctl deploy`: build, upload, install, wait until it serves.
+//! `arkctl deploy`: build, upload, install, and wait until it serves.
 
-use std::{path::Path, time::Duration};
-
-use ark_model::{
-    InstallOrder, Step,
-    api::{Installed, Progress},
-};
-use indicatif::{ProgressBar, ProgressStyle};
+use std::path::{Path, PathBuf};
 
 use crate::{
-    cli::InstallOptions,
-    client::Client,
+    build,
+    cargo::Crate,
+    context::Context,
     error::Error,
-    output::{self, Format},
-    project::{self, BuildOptions},
-    render,
+    order,
+    ship::{self, Package},
 };
 
-/// How much of its log a module shows that did not start.
-const LOG_TAIL: usize = 20;
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Where another version of the module serves, the new one takes over without losing a request. Where the new
+one does not start or does not answer its probe, the old one serves on, and the new one stays visible as broken.
 
-pub(super) fn deploy(format: Format, client: &Client, what: &str, build: &BuildOptions, install: &InstallOptions) -> Result<(), Error> {
-    let order = order(client, what, build, install)?;
-    let installed = run(client, &order)?;
-    output::data(format, &installed, || shown(client, &installed));
-    Ok(())
+Examples:
+  arkctl deploy                                                the crate in this directory
+  arkctl deploy orders --features v2 --version 2.0.0           a crate, built as another version
+  arkctl deploy shop.wasm --name shop --version 1.2.0          a component from elsewhere
+  arkctl deploy https://host/shop.wasm                         a package that the base fetches itself
+  arkctl deploy --activation keep                              without traffic until `arkctl switch`
+  arkctl deploy --allow-host api.example.com --env MODE=test   with what it may reach and know")]
+pub(crate) struct Args {
+    /// A crate's directory, a .wasm file, or a URL: http://, https:// or file://.
+    #[arg(default_value = ".")]
+    path: String,
+    #[command(flatten)]
+    build: build::Options,
+    #[command(flatten)]
+    install: order::Options,
 }
 
-/// The order for what the command line names, with its package on the base where it is not one that the base fetches itself.
-fn order(client: &Client, what: &str, build: &BuildOptions, install: &InstallOptions) -> Result<InstallOrder, Error> {
-    if what.contains("://") || what.starts_with("sha256:") {
-        return install.order(what.to_owned());
-    }
-    let path = Path::new(what);
-    if path.is_file() {
-        return uploaded(client, path, install);
-    }
-    let package = project::build(path, build)?;
-    uploaded(client, &package.path, install)
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Error> {
+    // A base that is not there should be known before a minute of building.
+    let client = context.client()?;
+    client.base()?;
+    let package = match source(&args.path) {
+        Source::Url(url) => Package::Url(url),
+        Source::File(path) => Package::File(path),
+        Source::Crate(directory) => Package::Built(Box::new(build::build(&Crate::find(&directory)?, &args.build, context.output)?)),
+    };
+    let identity = (args.build.name.as_deref(), args.build.version.as_deref());
+    let shipped = ship::ship(&client, package, identity, &args.install, context.output)?;
+    context.output.result(&shipped, ship::render)
 }
 
-/// The order for the package in the file `path`, once the base has it.
-pub(super) fn uploaded(client: &Client, path: &Path, install: &InstallOptions) -> Result<InstallOrder, Error> {
-    let package = client.upload(path)?;
-    let mut order = install.order(format!("sha256:{}", package.sha256))?;
-    order.sha256.get_or_insert(package.sha256);
-    Ok(order)
+#[derive(Debug, PartialEq, Eq)]
+enum Source {
+    Crate(PathBuf),
+    File(PathBuf),
+    Url(String),
 }
 
-/// Installs, with each step shown as it goes.
-pub(super) fn run(client: &Client, order: &InstallOrder) -> Result<Installed, Error> {
-    let bar = bar();
-    let mut served = false;
-    let last = client.install(order, |event| match event {
-        Progress::Begun { step } => {
-            bar.set_position(Step::ALL.iter().position(|other| other == step).unwrap_or_default() as u64);
-            bar.set_message(step.as_str());
-        }
-        Progress::Serving { module } => {
-            served = true;
-            bar.set_message(format!("{} serves; the old version drains", module.id));
-        }
-        Progress::Ended(_) | Progress::Retired(_) | Progress::Done(_) | Progress::Failed { .. } => {}
-    });
-    bar.finish_and_clear();
-    match last? {
-        Progress::Done(installed) => Ok(*installed),
-        Progress::Failed { error } => Err(explained(client, order, error)),
-        other => Err(Error::Answer { url: client.url.clone(), problem: format!("the install ended with {other:?} (served: {served})") }),
+fn source(text: &str) -> Source {
+    let path = Path::new(text);
+    if text.contains("://") {
+        Source::Url(text.to_owned())
+    } else if path.extension().is_some_and(|end| end == "wasm") {
+        Source::File(path.to_owned())
+    } else {
+        Source::Crate(path.to_owned())
     }
 }
 
-/// A failure, with what the module wrote before it failed.
-fn explained(client: &Client, order: &InstallOrder, failure: ark_model::Failure) -> Error {
-    let broken = client
-        .modules()
-        .unwrap_or_default()
-        .into_iter()
-        .find(|module| module.failure.as_ref() == Some(&failure) && order.id.as_ref().is_none_or(|id| *id == module.id));
-    let Some(module) = broken else { return Error::Refused(failure) };
-    let mut log = Vec::new();
-    // Without the log the failure is still worth telling.
-    let _ = client.logs(&module.id, false, LOG_TAIL, |line| log.push(line));
-    Error::Deploy { failure, module: module.id.to_string(), log }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn bar() -> ProgressBar {
-    if !output::watched() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new(Step::ALL.len() as u64);
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_bar:.dim} {msg}") {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(Duration::from_millis(100));
-    bar
-}
-
-pub(super) fn shown(client: &Client, installed: &Installed) -> String {
-    let module = &installed.module;
-    let gateway = client.base().map(|base| base.gateway).unwrap_or_default();
-    let mut text = render::timings(&installed.timings);
-    for retired in &installed.retired {
-        text += &format!("\n{}", render::retired(retired));
-    }
-    match module.state {
-        ark_model::State::Activated => text + &format!("\n{} serves at {gateway}{}", module.id, module.context_path),
-        _ => text + &format!("\n{} waits; give it the traffic with `arkctl switch {}`", module.id, module.id),
+    #[test]
+    fn a_source_is_told_by_how_it_is_written() {
+        assert_eq!(source("."), Source::Crate(".".into()));
+        assert_eq!(source("a/b.wasm"), Source::File("a/b.wasm".into()));
+        assert_eq!(source("https://h/b.wasm"), Source::Url("https://h/b.wasm".to_owned()));
+        assert_eq!(source("file:///b.wasm"), Source::Url("file:///b.wasm".to_owned()));
     }
 }

@@ -1,82 +1,288 @@
-//! `arkctl dev`: watch, build, deploy, and the module's log in the same terminal.
+//! `arkctl dev`: deploy again whenever a file is saved, with the module's log in the same terminal.
 
 use std::{
-    path::Path,
-    sync::mpsc,
+    path::{Component, Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    },
     thread,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use ark_model::ModuleId;
-use notify::{EventKind, RecursiveMode, Watcher};
+use notify::{EventKind, RecursiveMode, Watcher as _, event::ModifyKind};
 
-use super::deploy;
+use super::logs;
 use crate::{
-    cli::InstallOptions,
+    build,
+    cargo::Crate,
     client::Client,
+    context::Context,
     error::Error,
-    output::{self, Format},
-    project::{self, BuildOptions},
+    order,
+    output::Output,
+    ship::{self, Package},
 };
 
-/// Editors write in several steps: a change counts once it has been quiet for so long.
-const QUIET: Duration = Duration::from_millis(150);
+/// Editors write in several steps: a change counts once it has been quiet for so long,
+const QUIET: Duration = Duration::from_millis(100);
+/// or has gone on for so long.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often a wait looks up, for Ctrl-C.
+const GLANCE: Duration = Duration::from_millis(200);
 
-pub(super) fn dev(format: Format, client: &Client, folder: &Path, build: &BuildOptions, install: &InstallOptions) -> Result<(), Error> {
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Each save becomes a version of its own, <version>+dev.<seconds>, which takes over from the one before
+without losing a request. Code that does not compile, or a module that does not start, leaves the one before
+serving. Ctrl-C ends it and removes the module; a second Ctrl-C ends it at once.
+
+Examples:
+  arkctl dev
+  arkctl dev orders --env MODE=dev --keep")]
+pub(crate) struct Args {
+    /// The crate's directory.
+    #[arg(default_value = ".")]
+    path: PathBuf,
+    /// Leave the last version on the base at the end.
+    #[arg(long)]
+    keep: bool,
+    #[command(flatten)]
+    build: build::Options,
+    #[command(flatten)]
+    install: order::Options,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Error> {
+    let client = context.client()?;
+    client.base()?;
+    let output = context.output;
+    let found = Crate::find(&args.path)?;
+    let interrupted = interruption()?;
     let (changed, changes) = mpsc::channel();
-    let root = std::fs::canonicalize(folder).map_err(Error::io("find", folder))?;
-    let watched = root.clone();
+    let _watcher = watch(&found, changed)?;
+    let mut session = Session { client, output, latest: None, latest_second: 0 };
+    while !interrupted.load(Ordering::SeqCst) {
+        match session.deploy(args) {
+            Ok(()) => {}
+            // A mistake in the code is not the end: the next save may mend it. Neither is a base that starts anew.
+            Err(error) if error.exit_code() != 2 => output.failure(&error),
+            Err(error) => return Err(error),
+        }
+        output.note("waiting for a save; Ctrl-C ends it");
+        await_change(&changes, &interrupted);
+    }
+    session.end(args.keep)
+}
+
+/// What is on the base by now.
+struct Session {
+    client: Client,
+    output: Output,
+    latest: Option<Deployed>,
+    latest_second: u64,
+}
+
+struct Deployed {
+    id: ModuleId,
+    /// Tells its log's follower to end.
+    gone: Arc<AtomicBool>,
+}
+
+impl Session {
+    fn deploy(&mut self, args: &Args) -> Result<(), Error> {
+        // Read again: its Cargo.toml may be what was saved.
+        let found = Crate::find(&args.path)?;
+        let plain = found.manifest(args.build.name.as_deref(), args.build.version.as_deref())?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        // Two saves in one second are two versions.
+        self.latest_second = now.max(self.latest_second + 1);
+        let version = dev_version(plain.version.as_deref().unwrap_or_default(), self.latest_second);
+        let options = build::Options { version: Some(version), ..args.build.clone() };
+        let built = build::build(&found, &options, self.output)?;
+        let file = built.path.clone();
+        let shipped = ship::ship(&self.client, Package::Built(Box::new(built)), (None, None), &args.install, self.output);
+        // The base has the bytes; a file for each save would fill the disk.
+        let _ = std::fs::remove_file(file);
+        let shipped = shipped?;
+        if self.output.is_json() {
+            self.output.result(&shipped, ship::render)?;
+        } else {
+            self.output.note(ship::render(&shipped).trim_end());
+        }
+        if let Some(before) = self.latest.take() {
+            before.gone.store(true, Ordering::SeqCst);
+        }
+        self.latest = Some(follow(&self.client, self.output, shipped.module.id));
+        Ok(())
+    }
+
+    fn end(self, keep: bool) -> Result<(), Error> {
+        let Some(latest) = self.latest else { return Ok(()) };
+        if keep {
+            self.output.note(&format!("{} stays; `arkctl undeploy {0}` removes it", latest.id));
+            return Ok(());
+        }
+        self.output.note(&format!("removing {}", latest.id));
+        self.client.remove(&latest.id).map(drop)
+    }
+}
+
+/// Shows the log of a version, in a thread of its own, until it is told that the version is gone.
+fn follow(client: &Client, output: Output, id: ModuleId) -> Deployed {
+    let gone = Arc::new(AtomicBool::new(false));
+    let (client, told, module) = (client.clone(), Arc::clone(&gone), id.clone());
+    thread::spawn(move || {
+        let shown = client.log_follow(&module, 0, |line| {
+            if let Some(line) = line {
+                output.result(line, logs::render_line)?;
+            }
+            Ok(!told.load(Ordering::SeqCst))
+        });
+        if let Err(error) = shown
+            && !told.load(Ordering::SeqCst)
+        {
+            output.note(&format!("the log of {module} ended: {error}"));
+        }
+    });
+    Deployed { id, gone }
+}
+
+/// Set by Ctrl-C. A second one ends the process at once, whatever it does.
+fn interruption() -> Result<Arc<AtomicBool>, Error> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&interrupted);
+    let handled = ctrlc::set_handler(move || {
+        if seen.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+    });
+    handled.map_err(|error| Error::System { doing: "listen for Ctrl-C", problem: error.to_string() })?;
+    Ok(interrupted)
+}
+
+/// Tells of each change of a file that makes the crate, until it is dropped.
+fn watch(found: &Crate, changed: Sender<()>) -> Result<notify::RecommendedWatcher, Error> {
+    let failed = |error: notify::Error| Error::System { doing: "watch the crate's files", problem: error.to_string() };
+    let roots = found.sources();
+    let (told_of, target) = (roots.clone(), found.target_directory.clone());
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        if event.is_ok_and(|event| concerns(&watched, &event)) {
+        if event.is_ok_and(|event| is_change(event.kind) && event.paths.iter().any(|path| is_source(path, &told_of, &target))) {
+            // Nobody listens any more where the session has ended.
             let _ = changed.send(());
         }
     })
-    .map_err(|error| Error::Project(format!("could not watch {}: {error}", root.display())))?;
-    watcher
-        .watch(&root, RecursiveMode::Recursive)
-        .map_err(|error| Error::Project(format!("could not watch {}: {error}", root.display())))?;
+    .map_err(failed)?;
+    for root in &roots {
+        watcher.watch(root, RecursiveMode::NonRecursive).map_err(failed)?;
+        // Not the root recursively: what cargo builds lies below it, in thousands of files.
+        for entry in root.read_dir().into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() && is_source(&path, &roots, &found.target_directory) {
+                watcher.watch(&path, RecursiveMode::Recursive).map_err(failed)?;
+            }
+        }
+    }
+    Ok(watcher)
+}
+
+fn is_change(kind: EventKind) -> bool {
+    !matches!(kind, EventKind::Access(_) | EventKind::Modify(ModifyKind::Metadata(_)))
+}
+
+/// Whether a file says what the module is: none that cargo writes, that is hidden, or that an editor keeps beside.
+fn is_source(path: &Path, roots: &[PathBuf], target: &Path) -> bool {
+    let inner = roots.iter().find_map(|root| path.strip_prefix(root).ok()).unwrap_or(path);
+    let plain = |part: Component<'_>| {
+        let part = part.as_os_str().to_string_lossy();
+        part != "target" && part != "Cargo.lock" && !part.starts_with(['.', '#']) && !part.ends_with('~')
+    };
+    !path.starts_with(target) && inner.components().all(plain)
+}
+
+/// Waits for a change, and until it has settled; or for Ctrl-C.
+fn await_change(changes: &Receiver<()>, interrupted: &AtomicBool) {
     loop {
-        match once(client, &root, build, install) {
-            Ok(id) => follow(format, client, id),
-            // A mistake in the code is not the end: the next save may mend it.
-            Err(error) if error.exit_code() == crate::error::FAILED => output::complain(&error),
-            Err(error) => return Err(error),
+        match changes.recv_timeout(GLANCE) {
+            Ok(()) => return settle(changes),
+            Err(RecvTimeoutError::Timeout) if !interrupted.load(Ordering::SeqCst) => {}
+            Err(_) => return,
         }
-        output::note("waiting for a change");
-        if changes.recv().is_err() {
-            return Ok(());
-        }
-        while changes.recv_timeout(QUIET).is_ok() {}
     }
 }
 
-/// Builds and deploys under a version that is new each time.
-fn once(client: &Client, folder: &Path, build: &BuildOptions, install: &InstallOptions) -> Result<ModuleId, Error> {
-    let millis = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
-    let version = format!("{}+dev.{millis}", project::manifest(folder, build)?.version.unwrap_or_default());
-    let package = project::build(folder, &BuildOptions { version: Some(version), ..build.clone() })?;
-    let order = deploy::uploaded(client, &package.path, install)?;
-    let installed = deploy::run(client, &order)?;
-    output::note(&deploy::shown(client, &installed));
-    Ok(installed.module.id)
+fn settle(changes: &Receiver<()>) {
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE && changes.recv_timeout(QUIET).is_ok() {}
 }
 
-/// Shows the log of the latest version until it goes.
-fn follow(format: Format, client: &Client, id: ModuleId) {
-    let client = client.clone();
-    thread::spawn(move || {
-        // Ends with the module, or with this program.
-        let _ = client.logs(&id, true, 0, |line| output::log_line(format, &line));
-    });
+/// A version of its own for a save; build metadata, where the version has none yet.
+fn dev_version(version: &str, second: u64) -> String {
+    let mark = if version.contains('+') { '.' } else { '+' };
+    format!("{version}{mark}dev.{second}")
 }
 
-fn concerns(root: &Path, event: &notify::Event) -> bool {
-    if matches!(event.kind, EventKind::Access(_)) {
-        return false;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_save_counts_where_it_says_what_the_module_is() {
+        let (roots, target) = ([PathBuf::from("/w/a"), PathBuf::from("/w/b")], Path::new("/w/build"));
+        for path in ["/w/a/src/lib.rs", "/w/a/Cargo.toml", "/w/b/templates/x.html", "/w/a"] {
+            assert!(is_source(Path::new(path), &roots, target), "{path}");
+        }
+        for path in
+            ["/w/a/target/x", "/w/build/ark/x.wasm", "/w/a/.git/HEAD", "/w/a/src/.lib.rs.swp", "/w/a/src/lib.rs~", "/w/a/Cargo.lock"]
+        {
+            assert!(!is_source(Path::new(path), &roots, target), "{path}");
+        }
     }
-    event.paths.iter().any(|path| {
-        let inner = path.strip_prefix(root).unwrap_or(path);
-        !inner.components().any(|part| matches!(part.as_os_str().to_str(), Some("target" | ".git")))
-            && inner.file_name().is_none_or(|name| name != "Cargo.lock")
-    })
+
+    #[test]
+    fn a_hidden_directory_above_the_crate_hides_nothing() {
+        assert!(is_source(Path::new("/home/.x/a/src/lib.rs"), &["/home/.x/a".into()], Path::new("/t")));
+    }
+
+    #[test]
+    fn reading_a_file_is_no_change() {
+        assert!(!is_change(EventKind::Access(notify::event::AccessKind::Any)));
+        assert!(is_change(EventKind::Modify(ModifyKind::Data(notify::event::DataChange::Any))));
+    }
+
+    #[test]
+    fn many_events_of_one_save_are_one_change() {
+        let (changed, changes) = mpsc::channel();
+        for _ in 0..5 {
+            changed.send(()).unwrap();
+        }
+        await_change(&changes, &AtomicBool::new(false));
+        assert!(changes.try_recv().is_err());
+    }
+
+    #[test]
+    fn an_interruption_ends_the_wait_for_a_change() {
+        let (_changed, changes) = mpsc::channel();
+        await_change(&changes, &AtomicBool::new(true));
+    }
+
+    #[test]
+    fn a_save_is_seen_by_the_watcher() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().canonicalize().unwrap();
+        super::super::new::make(&root, "hello").unwrap();
+        let found = Crate::find(&root).unwrap();
+        let (changed, changes) = mpsc::channel();
+        let _watcher = watch(&found, changed).unwrap();
+        std::fs::write(root.join("src/lib.rs"), "// changed").unwrap();
+        changes.recv_timeout(Duration::from_secs(30)).unwrap();
+    }
+
+    #[test]
+    fn a_dev_version_is_one_of_a_module() {
+        assert_eq!(dev_version("1.0.0", 7), "1.0.0+dev.7");
+        assert_eq!(dev_version("1.0.0+b", 7), "1.0.0+b.dev.7");
+        assert!(ModuleId::new("a", dev_version("1.0.0", u64::MAX)).is_ok());
+    }
 }

@@ -1,86 +1,42 @@
-//! The commands.
+//! The commands, each in its file: what it takes, what it does, what it shows.
 
-mod deploy;
-mod dev;
-mod look;
-mod new;
+pub(crate) mod build;
+pub(crate) mod cancel;
+pub(crate) mod completions;
+pub(crate) mod deploy;
+pub(crate) mod dev;
+pub(crate) mod health;
+pub(crate) mod inspect;
+pub(crate) mod logs;
+pub(crate) mod new;
+pub(crate) mod routes;
+pub(crate) mod status;
+pub(crate) mod switch;
+pub(crate) mod top;
+pub(crate) mod undeploy;
+pub(crate) mod verdicts;
+pub(crate) mod version;
 
-use std::io;
+use crate::{cli::Command, context::Context, error::Error};
 
-use ark_model::ModuleId;
-use clap::CommandFactory;
-
-use crate::{
-    cli::{Cli, Command},
-    client::Client,
-    error::Error,
-    output, project, render, target,
-};
-
-pub(crate) fn run(cli: Cli) -> Result<(), Error> {
-    let Cli { base, token, output: format, command } = cli;
-    let client = || target::client(base.as_deref(), token.clone());
+/// Does what was asked.
+pub(crate) fn run(command: &Command, context: &Context) -> Result<(), Error> {
     match command {
-        Command::New { folder } => new::new(format, &folder),
-        Command::Build { folder, options } => {
-            let package = project::build(&folder, &options)?;
-            output::data(format, &package, || {
-                format!("{}  {}  sha256:{}", package.path.display(), render::bytes(package.size), package.sha256)
-            });
-            Ok(())
-        }
-        Command::Deploy { what, build, install } => deploy::deploy(format, &client()?, &what, &build, &install),
-        Command::Dev { folder, build, install } => dev::dev(format, &client()?, &folder, &build, &install),
-        Command::Status => look::status(format, &client()?),
-        Command::Inspect { module } => look::inspect(format, &client()?, &module),
-        Command::Routes => look::routes(format, &client()?),
-        Command::Verdicts => look::verdicts(format, &client()?),
-        Command::Health => look::health(format, &client()?),
-        Command::Top { once } => look::top(format, &client()?, once),
-        Command::Logs { module, follow, tail } => {
-            let client = client()?;
-            let id = resolve(&client, &module)?;
-            client.logs(&id, follow, tail, |line| output::log_line(format, &line))
-        }
-        Command::Switch { module } => {
-            let view = client()?.activate(&identity(&module)?)?;
-            output::data(format, &view, || format!("{} has the traffic", view.id));
-            Ok(())
-        }
-        Command::Undeploy { module } => {
-            let client = client()?;
-            let retired = client.undeploy(&resolve(&client, &module)?)?;
-            output::data(format, &retired, || render::retired(&retired));
-            Ok(())
-        }
-        Command::Cancel { name } => client()?.cancel(&name),
-        Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "arkctl", &mut io::stdout());
-            Ok(())
-        }
-        Command::Version => look::version(format, client().ok().as_ref()),
-    }
-}
-
-/// `<name>:<version>`.
-pub(crate) fn identity(text: &str) -> Result<ModuleId, Error> {
-    let (name, version) = text.split_once(':').ok_or_else(|| Error::Usage(format!("{text:?} has no version; write <name>:<version>")))?;
-    ModuleId::new(name, version).map_err(|invalid| Error::Usage(invalid.to_string()))
-}
-
-/// `<name>:<version>`, or a name of which there is one version.
-fn resolve(client: &Client, text: &str) -> Result<ModuleId, Error> {
-    if text.contains(':') {
-        return identity(text);
-    }
-    let mut versions: Vec<ModuleId> = client.modules()?.into_iter().map(|module| module.id).filter(|id| id.name() == text).collect();
-    match (versions.pop(), versions.is_empty()) {
-        (Some(id), true) => Ok(id),
-        (Some(last), false) => {
-            versions.push(last);
-            let versions: Vec<String> = versions.iter().map(ToString::to_string).collect();
-            Err(Error::Usage(format!("there are several versions of {text}: {}; name one", versions.join(", "))))
-        }
-        (None, _) => Err(Error::Project(format!("there is no module {text}; see what there is with `arkctl status`"))),
+        Command::New(args) => new::run(args, context),
+        Command::Build(args) => build::run(args, context),
+        Command::Deploy(args) => deploy::run(args, context),
+        Command::Dev(args) => dev::run(args, context),
+        Command::Status(args) => status::run(args, context),
+        Command::Inspect(args) => inspect::run(args, context),
+        Command::Switch(args) => switch::run(args, context),
+        Command::Undeploy(args) => undeploy::run(args, context),
+        Command::Cancel(args) => cancel::run(args, context),
+        Command::Logs(args) => logs::run(args, context),
+        Command::Routes(args) => routes::run(args, context),
+        Command::Verdicts(args) => verdicts::run(args, context),
+        Command::Health(args) => health::run(args, context),
+        Command::Top(args) => top::run(args, context),
+        Command::Completions(args) => completions::run(args, context),
+        Command::Version(args) => version::run(args, context),
     }
 }

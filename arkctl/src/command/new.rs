@@ -1,40 +1,127 @@
-//! `arkctl new`.
+//! `arkctl new`: a module from a template.
 
-use std::{fs, path::Path};
-
-use serde_json::json;
-
-use crate::{
-    error::Error,
-    output::{self, Format},
+use std::{
+    fs::{self, OpenOptions},
+    io::{ErrorKind, Write as _},
+    path::{Path, PathBuf},
 };
 
-const FILES: [(&str, &str); 3] = [
-    ("Cargo.toml", include_str!("../../template/Cargo.toml")),
-    ("src/lib.rs", include_str!("../../template/lib.rs")),
-    (".gitignore", "/target\n"),
+use serde::Serialize;
+
+use crate::{context::Context, error::Error, humanise, style};
+
+/// Each file of a new module: where it goes, and its text with `{{name}}` for the name.
+const TEMPLATE: [(&str, &str); 3] = [
+    ("Cargo.toml", include_str!("../../template/Cargo.toml.template")),
+    ("src/lib.rs", include_str!("../../template/src/lib.rs.template")),
+    (".gitignore", include_str!("../../template/gitignore.template")),
 ];
 
-pub(super) fn new(format: Format, folder: &Path) -> Result<(), Error> {
-    let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let plain = name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c));
-    if !plain {
-        return Err(Error::Usage(format!("{name:?} cannot be a module's name; use letters, digits, - and _, and begin with a letter")));
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  arkctl new hello
+  arkctl new services/orders --name shop-orders
+
+Existing files stay as they are: where one is in the way, nothing is written.")]
+pub(crate) struct Args {
+    /// The directory of the new crate; made where it is missing.
+    directory: PathBuf,
+    /// The module's name; the directory's where nobody says.
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Made {
+    name: String,
+    directory: PathBuf,
+    files: Vec<&'static str>,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Error> {
+    let name = match (&args.name, fs::canonicalize(&args.directory)) {
+        (Some(name), _) => name.clone(),
+        // A directory that is there has a name even where it is written as `.`.
+        (None, Ok(directory)) => file_name(&directory),
+        (None, Err(_)) => file_name(&args.directory),
+    };
+    check(&name).map_err(|problem| Error::Usage(format!("{name:?} cannot be the name of a module: {problem}; give one by --name")))?;
+    make(&args.directory, &name)?;
+    let made = Made { name, directory: args.directory.clone(), files: TEMPLATE.map(|(file, _)| file).to_vec() };
+    context.output.result(&made, render)
+}
+
+fn file_name(directory: &Path) -> String {
+    directory.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// What is both a name of a module and one of a crate.
+fn check(name: &str) -> Result<(), &'static str> {
+    if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        return Err("it does not begin with a letter");
     }
-    for (file, _) in FILES {
-        let path = folder.join(file);
-        if path.exists() {
-            return Err(Error::Project(format!("{} exists; nothing was written", path.display())));
+    if name.len() > 64 {
+        return Err("it is longer than 64 bytes");
+    }
+    if !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
+        return Err("it may only have letters, digits, - and _");
+    }
+    Ok(())
+}
+
+/// Writes the files of a module called `name`, all or none.
+pub(super) fn make(directory: &Path, name: &str) -> Result<(), Error> {
+    let files = TEMPLATE.map(|(file, text)| (directory.join(file), text.replace("{{name}}", name)));
+    if let Some((path, _)) = files.iter().find(|(path, _)| path.symlink_metadata().is_ok()) {
+        return Err(Error::File { doing: "make", path: path.clone(), source: ErrorKind::AlreadyExists.into() });
+    }
+    for (path, text) in &files {
+        let failed = |source| Error::File { doing: "make", path: path.clone(), source };
+        fs::create_dir_all(path.parent().unwrap_or(directory)).map_err(failed)?;
+        // A file that has come meanwhile stays, too.
+        let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(failed)?;
+        file.write_all(text.as_bytes()).map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn render(made: &Made) -> String {
+    let directory = humanise::printable(&made.directory.display().to_string());
+    let command = |text: String| style::paint(style::REFERENCE, text);
+    format!("made the module {} in {directory}\nnext: {}\n", made.name, command(format!("cd {directory} && arkctl deploy")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_module_has_its_name_everywhere() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join("hello");
+        make(&directory, "hello").unwrap();
+        for (file, _) in TEMPLATE {
+            assert!(!fs::read_to_string(directory.join(file)).unwrap().contains("{{"), "{file}");
+        }
+        let cargo: toml::Table = fs::read_to_string(directory.join("Cargo.toml")).unwrap().parse().unwrap();
+        assert_eq!(cargo["package"]["name"].as_str(), Some("hello"));
+        assert_eq!(cargo["package"]["metadata"]["ark"]["context-path"].as_str(), Some("/hello"));
+    }
+
+    #[test]
+    fn where_one_file_is_in_the_way_nothing_is_written() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join(".gitignore"), "mine").unwrap();
+        assert!(make(directory.path(), "hello").is_err());
+        assert_eq!(fs::read_to_string(directory.path().join(".gitignore")).unwrap(), "mine");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_name_is_one_of_a_crate() {
+        assert!(check("shop-orders_2").is_ok());
+        for bad in ["", "2x", "a b", "a.b", "ä", "-a", &"a".repeat(65)] {
+            assert!(check(bad).is_err(), "{bad:?}");
         }
     }
-    for (file, text) in FILES {
-        let path = folder.join(file);
-        let parent = path.parent().unwrap_or(folder);
-        fs::create_dir_all(parent).map_err(Error::io("make", parent))?;
-        fs::write(&path, text.replace("{{name}}", name)).map_err(Error::io("write", &path))?;
-    }
-    output::data(format, &json!({"name": name, "folder": folder}), || {
-        format!("{name} is begun in {folder}; bring it to life with `arkctl deploy {folder}`", folder = folder.display())
-    });
-    Ok(())
 }

@@ -22,6 +22,7 @@ use crate::{Failure, Limits, Manifest, ModuleId, Record, State, Timing, Verdict}
 
 /// Who this base is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct BaseView {
     /// Its identity.
@@ -48,6 +49,7 @@ pub struct BaseView {
 
 /// A module, as the base sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ModuleView {
     /// Its identity.
@@ -90,6 +92,7 @@ pub struct ModuleView {
 
 /// The requests of one module since its install.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TrafficView {
     /// Requests answered.
@@ -112,6 +115,7 @@ pub struct TrafficView {
 
 /// All modules.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ModuleList {
     /// By name, then version.
     pub modules: Vec<ModuleView>,
@@ -119,6 +123,7 @@ pub struct ModuleList {
 
 /// An install that succeeded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Installed {
     /// The module.
     pub module: ModuleView,
@@ -130,6 +135,7 @@ pub struct Installed {
 
 /// A version that was removed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Retired {
     /// Which.
     #[serde(flatten)]
@@ -144,6 +150,7 @@ pub struct Retired {
 
 /// One event of an install, as `event: <kind>` and `data: <JSON>`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum Progress {
     /// A step began.
@@ -171,6 +178,7 @@ pub enum Progress {
 
 /// A package in the base's store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PackageView {
     /// The sha-256 of its bytes, in hex.
     pub sha256: String,
@@ -180,6 +188,7 @@ pub struct PackageView {
 
 /// One line that a module wrote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct LogLine {
     /// When, in milliseconds since the Unix epoch.
@@ -195,6 +204,7 @@ pub struct LogLine {
 
 /// The route table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RouteList {
     /// Longest context path first.
     pub routes: Vec<RouteView>,
@@ -202,6 +212,7 @@ pub struct RouteList {
 
 /// One way to a module.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RouteView {
     /// The host; any when absent.
@@ -215,6 +226,7 @@ pub struct RouteView {
 
 /// Who answers on a route.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RouteTarget {
     /// The module.
     #[serde(flatten)]
@@ -225,6 +237,7 @@ pub struct RouteTarget {
 
 /// The latest removals, newest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct VerdictList {
     /// At most 1,000.
     pub verdicts: Vec<Retired>,
@@ -232,6 +245,7 @@ pub struct VerdictList {
 
 /// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ErrorBody {
     /// The failure.
     pub error: Failure,

@@ -12,6 +12,7 @@ pub const MAX_PART_LEN: usize = 128;
 /// Both parts are 1 to [`MAX_PART_LEN`] bytes of ASCII letters, digits, `.`, `_`, `-` and `+`, and
 /// begin with a letter or digit, so an identity is safe as a file name, a path segment and a label.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(try_from = "Parts", into = "Parts")]
 pub struct ModuleId {
     name: String,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Where a module stands. The names are those the wire has always used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Not known to the base. Only ever reported, never stored.
@@ -116,6 +117,7 @@ pub struct IllegalTransition {
 
 /// Why a state changed, in the words that clients of the wire know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Change {
     /// Parsed and registered.
     Created,
@@ -150,6 +152,7 @@ impl Change {
 
 /// One change of state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
     /// When, in milliseconds since the Unix epoch.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// Metadata of a package.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Manifest {
     /// The module's name. Without it, the install request has to give one.
@@ -48,11 +49,13 @@ macro_rules! limits {
     ($($(#[$doc:meta])* $name:ident: $default:expr, max $max:expr;)*) => {
         /// Bounds of one module, all resolved.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
         #[serde(rename_all = "kebab-case")]
         pub struct Limits { $($(#[$doc])* pub $name: u64,)* }
 
         /// Bounds as a manifest or an install order gives them: absent means the default.
         #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
         #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
         pub struct LimitOverrides {
             $($(#[$doc])* #[serde(skip_serializing_if = "Option::is_none")] pub $name: Option<u64>,)*
@@ -107,6 +110,7 @@ limits! {
 
 /// Capabilities of a module. The empty value grants nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Grants {
     /// Hosts that outgoing HTTP may reach: `host`, `host:port`, or `*.domain`; `*` is every host.
@@ -143,6 +147,7 @@ impl Grants {
 
 /// A directory that a module may open.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct DirectoryGrant {
     /// Its path on the base.

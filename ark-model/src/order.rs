@@ -6,6 +6,7 @@ use crate::{Grants, LimitOverrides, ModuleId, Reason};
 
 /// Which version of a name gets traffic once the new one is ready.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Activation {
     /// The new version takes over; the old ones drain and go.
@@ -19,6 +20,7 @@ pub enum Activation {
 
 /// An order to install a module.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct InstallOrder {
     /// Name and version; the package's own when absent. Both have to agree where both speak.
@@ -54,6 +56,7 @@ pub struct InstallOrder {
 
 /// One step of an operation, in the order in which they happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Step {
     /// Bring the package into the base's store.
@@ -123,6 +126,7 @@ impl std::fmt::Display for Step {
 
 /// How long a step took.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Timing {
     /// The step.
     pub step: Step,
@@ -132,6 +136,7 @@ pub struct Timing {
 
 /// What a base got back when a module went, and what it did not.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Verdict {
     /// Whether everything was given back.
@@ -146,6 +151,7 @@ pub struct Verdict {
 
 /// An amount of something that a module used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Resource {
     /// What it is.
     pub what: String,
@@ -157,6 +163,7 @@ pub struct Resource {
 
 /// An operation that did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[error("{message}")]
 pub struct Failure {
     /// The word for it.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// One word per failed outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub enum Reason {
     /// The request itself makes no sense.

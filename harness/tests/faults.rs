@@ -97,7 +97,7 @@ fn a_damaged_package_is_refused_and_says_where() {
     let noise = house.write("noise.wasm", b"PK\x03\x04 and so on");
     assert_eq!(house.refused(&json!({"id": id("noise"), "url": url(&noise)})).0, Reason::PackageInvalid);
     // Whole in its outline and damaged inside: the compiler sees it.
-    let mut inner = bytes.clone();
+    let mut inner = bytes;
     let middle = inner.len() / 2;
     inner[middle..middle + 64].fill(0xff);
     let path = house.write("inner.wasm", &inner);

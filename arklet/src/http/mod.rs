@@ -2,6 +2,7 @@
 
 mod access;
 mod listen;
+mod openapi;
 mod v1;
 
 use std::sync::Arc;
@@ -30,7 +31,7 @@ pub fn router(agent: Arc<Agent>, access: Access) -> Router {
     Router::new()
         .nest("/v1", v1::router())
         .route("/metrics", get(metrics))
-        .route("/openapi.json", get(openapi))
+        .route("/openapi.json", get(description))
         .route("/{command}", axum::routing::any(command))
         .fallback(no_command)
         .layer(middleware::from_fn_with_state(Arc::new(access), access::check))
@@ -49,8 +50,8 @@ async fn metrics(State(agent): State<Arc<Agent>>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, OPENMETRICS)], text)
 }
 
-async fn openapi() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], include_str!("../../openapi.json"))
+async fn description() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], openapi::CHECKED_IN)
 }
 
 async fn command(State(agent): State<Arc<Agent>>, Path(name): Path<String>, request: Request) -> Response {

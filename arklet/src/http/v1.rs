@@ -4,7 +4,7 @@ use std::{convert::Infallible, sync::Arc};
 
 use ark_model::{
     Failure, InstallOrder, ModuleId, Reason,
-    api::{Installed, ModuleList, ModuleView, PackageView, Progress, Retired, RouteList, VerdictList},
+    api::{BaseView, ErrorBody, Installed, LogLine, ModuleList, ModuleView, PackageView, Progress, Retired, RouteList, VerdictList},
 };
 use axum::{
     Json, Router,
@@ -28,15 +28,15 @@ type Shared = State<Arc<Agent>>;
 
 pub(super) fn router() -> Router<Arc<Agent>> {
     Router::new()
-        .route("/base", get(|State(agent): Shared| async move { Json(agent.view()) }))
+        .route("/base", get(base))
         .route("/modules", get(list).post(install))
         .route("/modules/{name}/{version}", get(module).delete(uninstall))
         .route("/modules/{name}/{version}/activate", post(activate))
         .route("/modules/{name}/{version}/logs", get(logs))
         .route("/operations/{name}", delete(cancel))
         .route("/packages", put(upload))
-        .route("/routes", get(|State(agent): Shared| async move { Json::<RouteList>(agent.gateway.routes()) }))
-        .route("/verdicts", get(|State(agent): Shared| async move { Json(VerdictList { verdicts: agent.base.verdicts() }) }))
+        .route("/routes", get(routes))
+        .route("/verdicts", get(verdicts))
         .fallback(|| async { Refusal(Failure::new(Reason::NotInstalled, "there is no such call; see /openapi.json")) })
 }
 
@@ -44,15 +44,43 @@ fn id((name, version): (String, String)) -> Result<ModuleId, Refusal> {
     ModuleId::new(name, version).map_err(|invalid| Refusal(Failure::new(Reason::InvalidRequest, invalid.to_string())))
 }
 
-async fn list(State(agent): Shared) -> Json<ModuleList> {
+/// Who the base is.
+#[utoipa::path(get, path = "/v1/base", tag = "base", responses((status = 200, body = BaseView)))]
+pub(super) async fn base(State(agent): Shared) -> Json<BaseView> {
+    Json(agent.view())
+}
+
+/// Who answers where.
+#[utoipa::path(get, path = "/v1/routes", tag = "base", responses((status = 200, body = RouteList)))]
+pub(super) async fn routes(State(agent): Shared) -> Json<RouteList> {
+    Json(agent.gateway.routes())
+}
+
+/// The latest removals, and what was given back.
+#[utoipa::path(get, path = "/v1/verdicts", tag = "base", responses((status = 200, body = VerdictList)))]
+pub(super) async fn verdicts(State(agent): Shared) -> Json<VerdictList> {
+    Json(VerdictList { verdicts: agent.base.verdicts() })
+}
+
+/// All modules.
+#[utoipa::path(get, path = "/v1/modules", tag = "modules", responses((status = 200, body = ModuleList)))]
+pub(super) async fn list(State(agent): Shared) -> Json<ModuleList> {
     Json(ModuleList { modules: agent.modules() })
 }
 
-async fn module(State(agent): Shared, Path(path): Path<(String, String)>) -> Result<Json<ModuleView>, Refusal> {
+/// All that is known of one module.
+#[utoipa::path(get, path = "/v1/modules/{name}/{version}", tag = "modules", params(("name" = String, Path, description = "The module's name"), ("version" = String, Path, description = "Its version")), responses((status = 200, body = ModuleView), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+pub(super) async fn module(State(agent): Shared, Path(path): Path<(String, String)>) -> Result<Json<ModuleView>, Refusal> {
     Ok(Json(agent.module(&id(path)?)?))
 }
 
-async fn install(State(agent): Shared, headers: HeaderMap, order: Result<Json<InstallOrder>, JsonRejection>) -> Result<Response, Refusal> {
+/// Installs a module. With `Accept: text/event-stream` the answer is a stream of `Progress` events, and its status is 200 also where the install fails.
+#[utoipa::path(post, path = "/v1/modules", tag = "modules", request_body = InstallOrder, responses((status = 200, body = Installed), (status = 200, content_type = "text/event-stream", body = Progress), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+pub(super) async fn install(
+    State(agent): Shared,
+    headers: HeaderMap,
+    order: Result<Json<InstallOrder>, JsonRejection>,
+) -> Result<Response, Refusal> {
     let Json(order) =
         order.map_err(|rejection| Failure::new(Reason::InvalidRequest, format!("the order cannot be read: {}", rejection.body_text())))?;
     let mut operation = agent.base.install(order).inspect_err(|failure| agent.metrics.installed(Err(failure)))?;
@@ -92,23 +120,31 @@ fn told(agent: &Agent, event: Progress) -> Progress {
     event
 }
 
-async fn uninstall(State(agent): Shared, Path(path): Path<(String, String)>) -> Result<Json<Retired>, Refusal> {
+/// Removes a module: it drains, stops, and gives its resources back.
+#[utoipa::path(delete, path = "/v1/modules/{name}/{version}", tag = "modules", params(("name" = String, Path, description = "The module's name"), ("version" = String, Path, description = "Its version")), responses((status = 200, body = Retired), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+pub(super) async fn uninstall(State(agent): Shared, Path(path): Path<(String, String)>) -> Result<Json<Retired>, Refusal> {
     let retired = agent.base.uninstall(&id(path)?)?.await?;
     retired.timings.iter().for_each(|timing| agent.metrics.step(timing));
     Ok(Json(retired))
 }
 
-async fn activate(State(agent): Shared, Path(path): Path<(String, String)>) -> Result<Json<ModuleView>, Refusal> {
+/// Gives the traffic of a name to this version.
+#[utoipa::path(post, path = "/v1/modules/{name}/{version}/activate", tag = "modules", params(("name" = String, Path, description = "The module's name"), ("version" = String, Path, description = "Its version")), responses((status = 200, body = ModuleView), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+pub(super) async fn activate(State(agent): Shared, Path(path): Path<(String, String)>) -> Result<Json<ModuleView>, Refusal> {
     let module = agent.base.activate(&id(path)?)?.await?;
     Ok(Json(agent.with_traffic(module)))
 }
 
-async fn cancel(State(agent): Shared, Path(name): Path<String>) -> Result<StatusCode, Refusal> {
+/// Gives up the install that is under way on a name.
+#[utoipa::path(delete, path = "/v1/operations/{name}", tag = "modules", params(("name" = String, Path, description = "The module's name")), responses((status = 202), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+pub(super) async fn cancel(State(agent): Shared, Path(name): Path<String>) -> Result<StatusCode, Refusal> {
     agent.base.cancel(&name)?;
     Ok(StatusCode::ACCEPTED)
 }
 
-async fn upload(State(agent): Shared, request: Request) -> Result<Json<PackageView>, Refusal> {
+/// Keeps a package, for an install with the URL `sha256:<hex>`.
+#[utoipa::path(put, path = "/v1/packages", tag = "packages", request_body(content = Vec<u8>, content_type = "application/octet-stream"), responses((status = 200, body = PackageView), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+pub(super) async fn upload(State(agent): Shared, request: Request) -> Result<Json<PackageView>, Refusal> {
     let mut body = request.into_body();
     let store = Arc::clone(&agent.store);
     // A disk may be slow: the bytes are written by a thread that may wait, a few pieces behind.
@@ -150,12 +186,18 @@ async fn upload(State(agent): Shared, request: Request) -> Result<Json<PackageVi
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct LogQuery {
+pub(super) struct LogQuery {
     follow: bool,
     tail: Option<usize>,
 }
 
-async fn logs(State(agent): Shared, Path(path): Path<(String, String)>, Query(query): Query<LogQuery>) -> Result<Response, Refusal> {
+/// The lines of a module's log, one JSON object a line.
+#[utoipa::path(get, path = "/v1/modules/{name}/{version}/logs", tag = "modules", params(("name" = String, Path, description = "The module's name"), ("version" = String, Path, description = "Its version"), ("follow" = Option<bool>, Query, description = "Go on as lines come"), ("tail" = Option<usize>, Query, description = "How many of the latest lines")), responses((status = 200, content_type = "application/x-ndjson", body = LogLine), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+pub(super) async fn logs(
+    State(agent): Shared,
+    Path(path): Path<(String, String)>,
+    Query(query): Query<LogQuery>,
+) -> Result<Response, Refusal> {
     let log = agent.base.log(&id(path)?)?;
     let (mut lines, next) = log.read(0);
     let skip = query.tail.map_or(0, |tail| lines.len().saturating_sub(tail));

@@ -1,0 +1,610 @@
+//! The container with a world of its own: a runtime, a data path and packages that do as they are told and remember what happened.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    path::Path,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use ark::{
+    Base, Desired, Drained, Entry, Event, Facts, InstanceId, Journal, Listener, ModuleSpec, Package, Packages, Prepared, Refined, Running,
+    Runtime, Settings, Started, Target, Traffic,
+};
+use ark_model::{
+    Activation, Failure, InstallOrder, Manifest, ModuleId, Reason, State, Step, Verdict,
+    api::{ModuleView, Progress},
+};
+use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use proptest::prelude::*;
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Act {
+    Fail,
+    Panic,
+    Hang,
+}
+
+/// The version, and the number of the instance.
+type Endpoint = (String, u64);
+
+#[derive(Default)]
+struct Facets {
+    /// What a module does at a step.
+    acts: HashMap<(String, Step), Act>,
+    manifests: HashMap<String, Manifest>,
+    routed: BTreeMap<String, Vec<(InstanceId, Endpoint, u32)>>,
+    started: BTreeSet<u64>,
+    reclaimed: Vec<u64>,
+    drains_are_held: bool,
+    refined: BTreeSet<String>,
+    log: Vec<String>,
+    entries: Vec<Entry>,
+    disk_full: bool,
+}
+
+#[derive(Clone, Default)]
+struct World(Arc<(Mutex<Facets>, tokio::sync::Notify, AtomicU64)>);
+
+impl World {
+    fn with<T>(&self, change: impl FnOnce(&mut Facets) -> T) -> T {
+        change(&mut self.0.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn act(&self, module: &str, step: Step, act: Act) {
+        self.with(|facets| facets.acts.insert((module.to_owned(), step), act));
+    }
+
+    fn let_drains_go(&self) {
+        self.with(|facets| facets.drains_are_held = false);
+        self.0.1.notify_waiters();
+    }
+
+    async fn step(&self, module: &str, step: Step) -> Result<(), Failure> {
+        let act = self.with(|facets| {
+            facets.log.push(format!("{step} {module}"));
+            facets.acts.get(&(module.to_owned(), step)).copied()
+        });
+        tokio::task::yield_now().await;
+        match act {
+            None => Ok(()),
+            Some(Act::Fail) => Err(Failure::new(Reason::StartFailed, format!("told to fail in {step}"))),
+            Some(Act::Panic) => panic!("told to panic in {step}"),
+            Some(Act::Hang) => std::future::pending().await,
+        }
+    }
+
+    fn base(&self, settings: Settings) -> Base<Endpoint> {
+        self.watched(settings, Vec::new())
+    }
+
+    fn watched(&self, settings: Settings, watchers: Vec<Watcher>) -> Base<Endpoint> {
+        let builder = Base::builder(|| 1).settings(settings).runtime(Arc::new(self.clone())).journal(Arc::new(self.clone()));
+        watchers.into_iter().fold(builder, ark::Builder::listener).build(Arc::new(self.clone()), Arc::new(self.clone()))
+    }
+
+    /// The versions of `name` that are routed to.
+    fn routed(&self, name: &str) -> Vec<String> {
+        self.with(|facets| facets.routed.get(name).into_iter().flatten().map(|(_, (version, _), _)| version.clone()).collect())
+    }
+
+    /// How many instances started and were not given back.
+    fn alive(&self) -> usize {
+        self.with(|facets| facets.started.len() - facets.reclaimed.len())
+    }
+}
+
+impl Packages for World {
+    fn fetch<'a>(&'a self, order: &'a InstallOrder) -> BoxFuture<'a, Result<Package, Failure>> {
+        Box::pin(async move {
+            self.step(&order.url, Step::Fetch).await?;
+            Ok(Package { sha256: order.url.as_str().into(), size: 1, path: Path::new("/").into(), head: Arc::from(&b"x"[..]) })
+        })
+    }
+
+    fn verify<'a>(&'a self, order: &'a InstallOrder, _: &'a Package) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(self.step(&order.url, Step::Verify))
+    }
+}
+
+impl Runtime<Endpoint> for World {
+    fn kind(&self) -> &'static str {
+        "fake"
+    }
+
+    fn recognises(&self, package: &Package) -> bool {
+        package.head.starts_with(b"x")
+    }
+
+    fn parse<'a>(&'a self, package: &'a Package) -> BoxFuture<'a, Result<Manifest, Failure>> {
+        Box::pin(async move {
+            self.step(&package.sha256, Step::Parse).await?;
+            let (name, version) = package.sha256.split_once(':').unwrap();
+            let plain = Manifest { name: Some(name.to_owned()), version: Some(version.to_owned()), ..Manifest::default() };
+            Ok(self.with(|facets| facets.manifests.get(&*package.sha256).cloned()).unwrap_or(plain))
+        })
+    }
+
+    fn prepare<'a>(&'a self, spec: &'a ModuleSpec) -> BoxFuture<'a, Result<Box<dyn Prepared<Endpoint>>, Failure>> {
+        Box::pin(async move {
+            self.step(&spec.id.to_string(), Step::Prepare).await?;
+            Ok(Box::new(Ready { world: self.clone(), id: spec.id.to_string() }) as Box<dyn Prepared<Endpoint>>)
+        })
+    }
+}
+
+struct Ready {
+    world: World,
+    id: String,
+}
+
+impl Prepared<Endpoint> for Ready {
+    fn start(self: Box<Self>) -> BoxFuture<'static, Result<Started<Endpoint>, Failure>> {
+        Box::pin(async move {
+            self.world.step(&self.id, Step::Start).await?;
+            let running = Box::new(Instance::new(&self.world, &self.id));
+            let refines = self.world.with(|facets| facets.refined.contains(&self.id));
+            let refined = refines.then(|| -> Refined<Endpoint> {
+                Box::pin(async move { Ok(Box::new(Instance::new(&self.world, &self.id)) as Box<dyn Running<Endpoint>>) })
+            });
+            Ok(Started { running, refined })
+        })
+    }
+}
+
+/// Gives itself back when it is dropped, whoever drops it.
+struct Instance {
+    world: World,
+    id: String,
+    number: u64,
+}
+
+impl Instance {
+    fn new(world: &World, id: &str) -> Self {
+        let number = world.0.2.fetch_add(1, Ordering::SeqCst);
+        world.with(|facets| facets.started.insert(number));
+        Self { world: world.clone(), id: id.to_owned(), number }
+    }
+}
+
+impl Running<Endpoint> for Instance {
+    fn endpoint(&self) -> Endpoint {
+        (self.id.split_once(':').unwrap().1.to_owned(), self.number)
+    }
+
+    fn facts(&self) -> Facts {
+        Facts::default()
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<(), Failure>> {
+        Box::pin(self.world.step(&self.id, Step::Probe))
+    }
+
+    fn stop(&self, _: Duration) -> BoxFuture<'_, Result<(), Failure>> {
+        Box::pin(self.world.step(&self.id, Step::Stop))
+    }
+
+    fn reclaim(self: Box<Self>) -> BoxFuture<'static, Verdict> {
+        Box::pin(async move {
+            self.world.with(|facets| facets.log.push(format!("reclaim {}", self.id)));
+            Verdict { clean: true, ..Verdict::default() }
+        })
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        self.world.with(|facets| facets.reclaimed.push(self.number));
+    }
+}
+
+impl Traffic<Endpoint> for World {
+    fn route(&self, name: &str, targets: Vec<Target<Endpoint>>) {
+        self.with(|facets| {
+            let gone = targets.iter().any(|target| facets.reclaimed.contains(&target.endpoint.1));
+            assert!(!gone, "an instance that is gone was routed to");
+            let versions: Vec<&str> = targets.iter().map(|target| target.module.version()).collect();
+            facets.log.push(format!("route {name} to [{}]", versions.join(",")));
+            let routed = targets.into_iter().map(|target| (target.instance, target.endpoint, target.weight)).collect();
+            facets.routed.insert(name.to_owned(), routed);
+        });
+    }
+
+    fn drain(&self, instance: InstanceId, deadline: Duration) -> BoxFuture<'_, Drained> {
+        Box::pin(async move {
+            let routed = self.with(|facets| facets.routed.values().flatten().any(|(other, ..)| *other == instance));
+            assert!(!routed, "an instance was drained while it was routed to");
+            self.with(|facets| facets.log.push("drain".to_owned()));
+            let wait = async {
+                loop {
+                    let mut go = std::pin::pin!(self.0.1.notified());
+                    go.as_mut().enable();
+                    if !self.with(|facets| facets.drains_are_held) {
+                        return;
+                    }
+                    go.await;
+                }
+            };
+            Drained { cut: u64::from(tokio::time::timeout(deadline, wait).await.is_err()) }
+        })
+    }
+}
+
+impl Journal for World {
+    fn record(&self, entry: Entry) -> BoxFuture<'static, Result<(), Failure>> {
+        let full = self.with(|facets| {
+            if !facets.disk_full {
+                facets.entries.push(entry);
+            }
+            facets.disk_full
+        });
+        Box::pin(async move { if full { Err(Failure::new(Reason::DiskFull, "told to be full")) } else { Ok(()) } })
+    }
+}
+
+struct Watcher {
+    name: &'static str,
+    priority: i32,
+    refuses: Option<&'static str>,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+impl Listener for Watcher {
+    fn priority(&self) -> i32 {
+        self.priority
+    }
+
+    fn on(&self, event: &Event) -> Result<(), Failure> {
+        let text = format!("{event:?}");
+        let kind = text.split(['(', ' ']).next().unwrap_or_default();
+        self.seen.lock().unwrap().push(format!("{} {kind}", self.name));
+        match self.refuses {
+            Some("panic") => panic!("told to"),
+            Some(refused) if kind == refused => Err(Failure::new(Reason::Conflict, "not now")),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn id(text: &str) -> ModuleId {
+    let (name, version) = text.split_once(':').unwrap();
+    ModuleId::new(name, version).unwrap()
+}
+
+fn order(text: &str) -> InstallOrder {
+    InstallOrder { id: Some(id(text)), url: text.to_owned(), ..InstallOrder::default() }
+}
+
+fn by(text: &str, activation: Activation) -> InstallOrder {
+    InstallOrder { activation: Some(activation), ..order(text) }
+}
+
+async fn install(base: &Base<Endpoint>, text: &str) -> Result<(), Reason> {
+    let operation = base.install(order(text)).map_err(|failure| failure.reason)?;
+    operation.finish().await.map(|_| ()).map_err(|failure| failure.reason)
+}
+
+fn states(base: &Base<Endpoint>) -> Vec<String> {
+    base.modules().into_iter().map(|module| format!("{} {}", module.id, module.state)).collect()
+}
+
+const BEFORE_ACTIVATION: [Step; 6] = [Step::Fetch, Step::Verify, Step::Parse, Step::Prepare, Step::Start, Step::Probe];
+
+#[tokio::test]
+async fn a_switch_starts_probes_routes_and_only_then_drains_stops_and_reclaims() {
+    let world = World::default();
+    let base = world.base(Settings::default());
+    install(&base, "a:1").await.unwrap();
+    world.with(|facets| facets.log.clear());
+    let installed = base.install(order("a:2")).unwrap().finish().await.unwrap();
+    let expected = [
+        "fetch a:2",
+        "verify a:2",
+        "parse a:2",
+        "prepare a:2",
+        "start a:2",
+        "probe a:2",
+        "route a to [2]",
+        "drain",
+        "stop a:1",
+        "reclaim a:1",
+    ];
+    assert_eq!(world.with(|facets| facets.log.clone()), expected);
+    assert!(installed.retired.len() == 1 && installed.retired[0].verdict.clean);
+    assert_eq!((states(&base), world.alive()), (vec!["a:2 activated".to_owned()], 1));
+    // A client that installs, and then removes the old one, must not fail.
+    assert_eq!(base.uninstall(&id("a:1")).unwrap().await.unwrap().id, id("a:1"));
+    assert_eq!(base.verdicts().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_fails_before_activation_leaves_the_old_version_serving() {
+    for step in BEFORE_ACTIVATION {
+        for act in [Act::Fail, Act::Panic, Act::Hang] {
+            let world = World::default();
+            let base = world.base(Settings::default());
+            install(&base, "a:1").await.unwrap();
+            world.act("a:2", step, act);
+            let reason = install(&base, "a:2").await.unwrap_err();
+            assert_eq!(world.routed("a"), ["1"], "{step} {act:?}");
+            assert!(act != Act::Panic || reason == Reason::Internal);
+            let broken = base.modules().into_iter().find(|module| module.id == id("a:2"));
+            let broken = broken.map(|module| (module.state, module.failure.map(|failure| failure.reason)));
+            assert_eq!(broken, (step > Step::Admit).then_some((State::Broken, Some(reason))), "{step} {act:?}");
+            // It is not in the way: the same identity may be tried again.
+            world.with(|facets| facets.acts.clear());
+            install(&base, "a:2").await.unwrap();
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            assert_eq!((world.routed("a"), world.alive(), base.under_way("a")), (vec!["2".to_owned()], 1, None), "{step} {act:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_install_can_be_cancelled_at_every_step_before_activation() {
+    for step in BEFORE_ACTIVATION {
+        let world = World::default();
+        let base = world.base(Settings::default());
+        install(&base, "a:1").await.unwrap();
+        world.act("a:2", step, Act::Hang);
+        let mut operation = base.install(order("a:2")).unwrap();
+        while !matches!(operation.next().await, Some(Progress::Begun { step: begun }) if begun == step) {}
+        base.cancel("a").unwrap();
+        let failure = operation.finish().await.unwrap_err();
+        assert_eq!((failure.reason, failure.step), (Reason::Cancelled, Some(step)));
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        assert_eq!((world.routed("a"), world.alive(), base.under_way("a")), (vec!["1".to_owned()], 1, None));
+        assert_eq!(base.cancel("a").unwrap_err().reason, Reason::NotInstalled);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn operations_on_one_name_exclude_each_other_and_on_two_do_not() {
+    let world = World::default();
+    let base = world.base(Settings::default());
+    world.act("a:1", Step::Prepare, Act::Hang);
+    let first = base.install(order("a:1")).unwrap();
+    assert_eq!(base.install(order("a:2")).err().unwrap().reason, Reason::Conflict);
+    // One that learns its name only from its package is told as soon as it knows.
+    let nameless = InstallOrder { id: None, ..order("a:3") };
+    assert_eq!(base.install(nameless).unwrap().finish().await.unwrap_err().reason, Reason::Conflict);
+    install(&base, "b:1").await.unwrap();
+    assert_eq!(base.uninstall(&id("a:1")).err().unwrap().reason, Reason::Conflict);
+    base.cancel("a").unwrap();
+    assert_eq!(first.finish().await.unwrap_err().reason, Reason::Cancelled);
+    install(&base, "a:2").await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_further_version_waits_for_the_drain_and_so_does_the_same_identity() {
+    let world = World::default();
+    let base = world.base(Settings::default());
+    install(&base, "a:1").await.unwrap();
+    world.with(|facets| facets.drains_are_held = true);
+    let mut second = base.install(order("a:2")).unwrap();
+    while !matches!(second.next().await, Some(Progress::Serving { .. })) {}
+    let third = base.install(order("a:3")).unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.routed("a"), ["2"], "one version serves and one drains: a third has to wait");
+    let leaving = base.uninstall(&id("a:1")).unwrap();
+    world.let_drains_go();
+    third.finish().await.unwrap();
+    assert_eq!(world.routed("a"), ["3"]);
+    assert_eq!(leaving.await.unwrap().verdict.cut_requests, 0);
+    install(&base, "a:1").await.unwrap();
+    install(&base, "a:3").await.unwrap();
+    assert_eq!(states(&base), ["a:3 activated"]);
+}
+
+#[tokio::test]
+async fn versions_side_by_side_are_switched_by_hand_and_share_by_weight() {
+    let world = World::default();
+    let base = world.base(Settings::default());
+    install(&base, "a:1").await.unwrap();
+    base.install(by("a:2", Activation::Keep)).unwrap().finish().await.unwrap();
+    assert_eq!(states(&base), ["a:1 activated", "a:2 deactivated"]);
+    base.activate(&id("a:2")).unwrap().await.unwrap();
+    assert_eq!(states(&base), ["a:1 deactivated", "a:2 activated"]);
+    assert_eq!(world.routed("a"), ["2"]);
+    base.uninstall(&id("a:1")).unwrap().await.unwrap();
+    let third = InstallOrder { weight: Some(30), ..by("a:3", Activation::Together) };
+    base.install(third).unwrap().finish().await.unwrap();
+    assert_eq!(world.with(|facets| facets.routed["a"].iter().map(|(.., weight)| *weight).collect::<Vec<_>>()), [100, 30]);
+    let fourth = base.install(by("a:4", Activation::Together)).unwrap().finish().await.unwrap_err();
+    assert_eq!(fourth.reason, Reason::BudgetExceeded);
+    assert_eq!(base.activate(&id("a:4")).err().unwrap().reason, Reason::IllegalState);
+    assert_eq!(base.activate(&id("a:9")).err().unwrap().reason, Reason::NotInstalled);
+}
+
+#[tokio::test]
+async fn what_is_taken_or_too_much_is_refused() {
+    let world = World::default();
+    let base = world.base(Settings { max_modules: 2, ..Settings::default() });
+    let manifest = |path: &str, hosts: &[&str]| {
+        let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
+        Manifest { context_path: Some(path.to_owned()), hosts, ..Manifest::default() }
+    };
+    world.with(|facets| {
+        facets.manifests.insert("a:1".to_owned(), manifest("/x", &["one.example"]));
+        facets.manifests.insert("b:1".to_owned(), manifest("/x", &["ONE.example", "two.example"]));
+        facets.manifests.insert("c:1".to_owned(), manifest("/x", &["two.example"]));
+        facets.manifests.insert("d:1".to_owned(), manifest("/x/../y", &[]));
+    });
+    install(&base, "a:1").await.unwrap();
+    assert_eq!(install(&base, "a:1").await, Err(Reason::AlreadyInstalled));
+    assert_eq!(install(&base, "b:1").await, Err(Reason::ContextPathTaken));
+    install(&base, "c:1").await.unwrap();
+    assert_eq!(install(&base, "d:1").await, Err(Reason::InvalidRequest));
+    assert_eq!(install(&base, "e:1").await, Err(Reason::BudgetExceeded));
+    let other = InstallOrder { url: "x:9".to_owned(), ..order("a:2") };
+    assert_eq!(base.install(other).unwrap().finish().await.unwrap_err().reason, Reason::IdentityMismatch);
+}
+
+#[tokio::test]
+async fn listeners_are_told_in_order_and_may_refuse_a_start_and_a_stop() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let watcher = |name, priority, refuses| Watcher { name, priority, refuses, seen: Arc::clone(&seen) };
+    let world = World::default();
+    let base = world.watched(Settings::default(), vec![watcher("late", 200, None), watcher("early", 1, None)]);
+    install(&base, "a:1").await.unwrap();
+    install(&base, "a:2").await.unwrap();
+    let early: Vec<String> = seen.lock().unwrap().iter().filter_map(|line| line.strip_prefix("early ").map(str::to_owned)).collect();
+    assert_eq!(
+        early,
+        ["BeforeStart", "AfterStart", "BeforeStart", "AfterStart", "BeforeSwitch", "AfterSwitch", "BeforeRecycle", "AfterStop"]
+    );
+    assert_eq!(seen.lock().unwrap()[..2], ["early BeforeStart", "late BeforeStart"]);
+
+    let base = world.watched(Settings::default(), vec![watcher("no", 1, Some("BeforeStop"))]);
+    install(&base, "b:1").await.unwrap();
+    assert_eq!(base.uninstall(&id("b:1")).unwrap().await.unwrap_err().reason, Reason::Conflict);
+    assert_eq!(world.routed("b"), ["1"]);
+
+    let base = world.watched(Settings::default(), vec![watcher("panics", 1, Some("panic"))]);
+    assert_eq!(install(&base, "c:1").await, Err(Reason::Internal));
+    assert_eq!(states(&base), ["c:1 broken"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_better_build_takes_over_and_the_first_is_given_back() {
+    let world = World::default();
+    world.with(|facets| facets.refined.insert("a:1".to_owned()));
+    let base = world.base(Settings::default());
+    install(&base, "a:1").await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.with(|facets| facets.routed["a"][0].1.clone()), ("1".to_owned(), 1));
+    assert_eq!((world.alive(), world.with(|facets| facets.reclaimed.clone())), (1, vec![0]));
+    base.uninstall(&id("a:1")).unwrap().await.unwrap();
+    assert_eq!(world.alive(), 0);
+}
+
+#[tokio::test]
+async fn a_journal_that_cannot_be_written_refuses_the_new_version_and_keeps_the_old() {
+    let world = World::default();
+    let base = world.base(Settings::default());
+    install(&base, "a:1").await.unwrap();
+    world.with(|facets| facets.disk_full = true);
+    assert_eq!(install(&base, "a:2").await, Err(Reason::DiskFull));
+    assert_eq!(base.uninstall(&id("a:1")).unwrap().await.unwrap_err().reason, Reason::DiskFull);
+    assert_eq!(world.routed("a"), ["1"]);
+}
+
+#[tokio::test]
+async fn a_base_comes_up_by_priority_and_tells_what_did_not() {
+    let world = World::default();
+    world.with(|facets| {
+        for (name, priority) in [("a", 30), ("b", 10), ("c", 20)] {
+            let manifest =
+                Manifest { name: Some(name.to_owned()), version: Some("1".to_owned()), priority: Some(priority), ..Manifest::default() };
+            facets.manifests.insert(format!("{name}:1"), manifest);
+        }
+    });
+    world.act("c:1", Step::Start, Act::Fail);
+    world.act("nowhere", Step::Fetch, Act::Fail);
+    let base = world.base(Settings::default());
+    let files = ["a:1", "b:1", "c:1", "nowhere"].map(|url| InstallOrder { id: None, url: url.to_owned(), ..InstallOrder::default() });
+    let not_up = base.bring_up(Desired::default(), files.to_vec()).await;
+    let what: BTreeSet<String> = not_up.iter().map(|module| module.what.clone()).collect();
+    assert_eq!(what.into_iter().collect::<Vec<_>>(), ["c:1", "nowhere"]);
+    let starts: Vec<String> = world.with(|facets| facets.log.iter().filter(|line| line.starts_with("start")).cloned().collect());
+    assert_eq!(starts, ["start b:1", "start c:1", "start a:1"]);
+    assert!(world.with(|facets| facets.entries.is_empty()), "files are no orders");
+}
+
+#[derive(Debug, Clone)]
+enum Op {
+    Install(usize, usize, Activation, Option<Step>),
+    Uninstall(usize, usize),
+    Activate(usize, usize),
+    Cancel(usize),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let policy = prop_oneof![Just(Activation::Switch), Just(Activation::Keep), Just(Activation::Together)];
+    let failing = prop_oneof![3 => Just(None), 1 => prop_oneof![Just(Step::Prepare), Just(Step::Start), Just(Step::Probe)].prop_map(Some)];
+    prop_oneof![
+        4 => (0..2_usize, 0..3_usize, policy, failing).prop_map(|(name, version, policy, failing)| Op::Install(name, version, policy, failing)),
+        2 => (0..2_usize, 0..3_usize).prop_map(|(name, version)| Op::Uninstall(name, version)),
+        1 => (0..2_usize, 0..3_usize).prop_map(|(name, version)| Op::Activate(name, version)),
+        1 => (0..2_usize).prop_map(Op::Cancel),
+    ]
+}
+
+fn named(name: usize, version: usize) -> String {
+    format!("{}:{version}", ["a", "b"][name])
+}
+
+/// Runs operations with up to three under way at a time, and looks at what came of them once all have ended.
+async fn interleave(ops: Vec<Op>) -> Result<(), TestCaseError> {
+    let world = World::default();
+    let base = world.base(Settings::default());
+    let mut under_way: FuturesUnordered<BoxFuture<'static, ()>> = FuturesUnordered::new();
+    for op in ops {
+        match op {
+            Op::Install(name, version, policy, failing) => {
+                let module = named(name, version);
+                world.with(|facets| {
+                    facets.acts.retain(|(other, _), _| *other != module);
+                    facets.acts.extend(failing.map(|step| ((module.clone(), step), Act::Fail)));
+                });
+                if let Ok(operation) = base.install(by(&module, policy)) {
+                    under_way.push(Box::pin(async move { drop(operation.finish().await) }));
+                }
+            }
+            Op::Uninstall(name, version) => {
+                if let Ok(pending) = base.uninstall(&id(&named(name, version))) {
+                    under_way.push(Box::pin(async move { drop(pending.await) }));
+                }
+            }
+            Op::Activate(name, version) => {
+                if let Ok(pending) = base.activate(&id(&named(name, version))) {
+                    under_way.push(Box::pin(async move { drop(pending.await) }));
+                }
+            }
+            Op::Cancel(name) => drop(base.cancel(["a", "b"][name])),
+        }
+        if under_way.len() >= 3 {
+            under_way.next().await;
+        }
+    }
+    while under_way.next().await.is_some() {}
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let modules = base.modules();
+    for name in ["a", "b"] {
+        prop_assert!(base.under_way(name).is_none(), "{} stayed locked", name);
+        let of_name = modules.iter().filter(|module| module.id.name() == name && module.state == State::Activated);
+        let active: BTreeSet<String> = of_name.map(|module| module.id.version().to_owned()).collect();
+        prop_assert_eq!(active, world.routed(name).into_iter().collect::<BTreeSet<_>>());
+    }
+    let runs = |module: &ModuleView| matches!(module.state, State::Activated | State::Deactivated);
+    let running = modules.iter().filter(|module| runs(module)).count();
+    prop_assert_eq!(world.alive(), running, "an instance leaked, or was given back twice");
+    prop_assert!(modules.iter().all(|module| runs(module) || module.state == State::Broken));
+
+    // A base that takes over the journal runs the same, and gives traffic to the same.
+    let mut desired = Desired::default();
+    world.with(|facets| facets.entries.clone()).into_iter().for_each(|entry| desired.apply(entry));
+    prop_assert!(desired.pending.is_empty());
+    let standing = |modules: Vec<ModuleView>| -> BTreeSet<(String, bool)> {
+        modules.into_iter().filter(runs).map(|module| (module.id.to_string(), module.state == State::Activated)).collect()
+    };
+    let heir = World::default();
+    let next = heir.base(Settings::default());
+    prop_assert_eq!(next.bring_up(desired, Vec::new()).await, Vec::new());
+    prop_assert_eq!(standing(next.modules()), standing(modules));
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn however_operations_interleave_routes_and_states_agree_and_a_restart_brings_back_the_same(ops in proptest::collection::vec(op(), 1..30)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(interleave(ops))?;
+    }
+}

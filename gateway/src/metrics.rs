@@ -69,12 +69,12 @@ impl Collector for Reader {
                     (bound, alone)
                 })
                 .collect();
-            buckets.push((f64::MAX, all - before));
+            buckets.push((f64::INFINITY, all - before));
             let labels = label(id);
             metric.encode_family(&labels)?.encode_histogram::<[(&str, &str); 0]>(histogram.sum().as_secs_f64(), all, &buckets, None)?;
         }
-        let mut metric =
+        let metric =
             encoder.encode_descriptor("ark_requests_unrouted", "Requests for which there is no module", None, MetricType::Counter)?;
-        ConstCounter::new(self.0.unrouted()).encode(metric.encode_family::<[(&str, &str); 0]>(&[])?)
+        ConstCounter::new(self.0.unrouted()).encode(metric)
     }
 }

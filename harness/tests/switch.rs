@@ -58,5 +58,5 @@ fn an_optimised_build_takes_over_without_a_lost_request() {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     let report = load.stop().unwrap();
-    assert_eq!((report.lost, report.failures.clone()), (0, Vec::new()));
+    assert_eq!((report.lost, report.failures), (0, Vec::new()));
 }

@@ -1,6 +1,10 @@
 //! One compiler with its engine, its linker and its cache: component in, linked code out.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
 
 use ark_model::{Failure, ModuleId, Reason};
 use tokio::sync::Semaphore;
@@ -28,6 +32,14 @@ pub(crate) struct Code {
     pub(crate) build: Build,
     /// The size of its machine code and data, in bytes.
     pub(crate) bytes: u64,
+    component: Arc<Component>,
+}
+
+impl Code {
+    /// Whether another module runs the same code.
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.component) > 1
+    }
 }
 
 pub(crate) struct Compiler {
@@ -35,6 +47,8 @@ pub(crate) struct Compiler {
     engine: Engine,
     linker: Linker<Host>,
     cache: Cache,
+    /// What is mapped now, by the digest of its component: modules of the same content share it.
+    mapped: Mutex<HashMap<String, Weak<Component>>>,
     /// Threads that rank below those that serve.
     threads: rayon::ThreadPool,
     /// One compile at a time: each uses all the threads, and the memory of several would add up.
@@ -58,7 +72,7 @@ impl Compiler {
             .build()
             .map_err(|error| unusable(build, &error.to_string()))?;
         let cache = Cache::open(&settings.cache, build, &engine)?;
-        Ok(Self { build, engine, linker, cache, threads, turn: Semaphore::new(1) })
+        Ok(Self { build, engine, linker, cache, mapped: Mutex::default(), threads, turn: Semaphore::new(1) })
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -67,7 +81,9 @@ impl Compiler {
 
     /// The code of the component with the digest `sha256`, where it was compiled before.
     pub(crate) fn cached(&self, id: &ModuleId, sha256: &str) -> Result<Option<Code>, Failure> {
-        self.cache.load(&self.engine, sha256).map(|component| self.link(id, &component)).transpose()
+        let mapped = self.mapped().get(sha256).and_then(Weak::upgrade);
+        let component = mapped.or_else(|| self.cache.load(&self.engine, sha256).map(|component| self.keep(sha256, component)));
+        component.map(|component| self.link(id, component)).transpose()
     }
 
     /// Compiles the component at `path`, keeps the code, and links it.
@@ -92,11 +108,27 @@ impl Compiler {
         let compiled = self.engine.precompile_component(&bytes).map_err(|error| failed(&error))?;
         drop(bytes);
         let component = self.cache.store(&self.engine, sha256, &compiled)?;
-        self.link(id, &component)
+        self.link(id, self.keep(sha256, component))
     }
 
-    fn link(&self, id: &ModuleId, component: &Component) -> Result<Code, Failure> {
-        let linked = self.linker.instantiate_pre(component).map_err(|error| {
+    /// The one mapping of this content: that of somebody else, who was faster, or `component`.
+    fn keep(&self, sha256: &str, component: Component) -> Arc<Component> {
+        let mut mapped = self.mapped();
+        mapped.retain(|_, component| component.strong_count() > 0);
+        if let Some(other) = mapped.get(sha256).and_then(Weak::upgrade) {
+            return other;
+        }
+        let component = Arc::new(component);
+        mapped.insert(sha256.to_owned(), Arc::downgrade(&component));
+        component
+    }
+
+    fn mapped(&self) -> std::sync::MutexGuard<'_, HashMap<String, Weak<Component>>> {
+        self.mapped.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn link(&self, id: &ModuleId, component: Arc<Component>) -> Result<Code, Failure> {
+        let linked = self.linker.instantiate_pre(&component).map_err(|error| {
             let message = format!("{id} needs something that this base does not offer: {error:#}");
             Failure::new(Reason::ImportUnknown, message)
         })?;
@@ -109,7 +141,7 @@ impl Compiler {
         };
         let image = component.image_range();
         let bytes = (image.end as usize).saturating_sub(image.start as usize) as u64;
-        Ok(Code { pre, engine: self.engine.clone(), build: self.build, bytes })
+        Ok(Code { pre, engine: self.engine.clone(), build: self.build, bytes, component })
     }
 }
 

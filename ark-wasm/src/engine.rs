@@ -56,6 +56,9 @@ pub(crate) fn engine(settings: &Settings, build: Build) -> wasmtime::Result<Engi
         .wasm_component_model_async(true)
         .epoch_interruption(true)
         .memory_init_cow(true)
+        // Neither is needed to run: they serve backtraces and native debuggers, and cost compile time and size.
+        .generate_address_map(false)
+        .native_unwind_info(false)
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     Engine::new(&config)
 }

@@ -163,7 +163,7 @@ impl Running<Endpoint> for Served {
     fn reclaim(self: Box<Self>) -> BoxFuture<'static, Verdict> {
         Box::pin(async move {
             let Self { module, endpoint } = *self;
-            let code = module.code.bytes;
+            let (code, shared) = (module.code.bytes, module.code.is_shared());
             drop(endpoint);
             let end = tokio::time::Instant::now() + LETTING_GO;
             while Arc::strong_count(&module) > 1 && tokio::time::Instant::now() < end {
@@ -172,7 +172,9 @@ impl Running<Endpoint> for Served {
             let (live, held) = (module.usage.live(), Arc::strong_count(&module) - 1);
             let resource = |what: &str, amount: u64, unit: &str| Resource { what: what.to_owned(), amount, unit: unit.to_owned() };
             let mut verdict = Verdict { clean: live == 0 && held == 0, ..Verdict::default() };
-            if verdict.clean {
+            if verdict.clean && shared {
+                verdict.given_back.push(resource("compiled code, but for what other modules share", 0, "bytes"));
+            } else if verdict.clean {
                 verdict.given_back.push(resource("compiled code", code, "bytes"));
             } else {
                 verdict.held.push(resource(&format!("compiled code, by {held} references to the module"), code, "bytes"));
@@ -227,6 +229,7 @@ impl Upstream for Lanes {
         if request.uri().authority().is_none() && !request.headers().contains_key(http::header::HOST) {
             request.headers_mut().insert(http::header::HOST, http::HeaderValue::from_static("localhost"));
         }
+        let head_only = request.method() == http::Method::HEAD;
         let request = request.map(|body| body.map_err(|error| HttpError::InternalError(Some(error.to_string()))).boxed_unsync());
         Box::pin(async move {
             let answered = match handler {
@@ -236,7 +239,8 @@ impl Upstream for Lanes {
             match answered {
                 Ok(response) => {
                     ticket.streams();
-                    Ok(response.map(|body| Answer { body, ticket: Some(ticket) }.boxed_unsync()))
+                    let left = if head_only { Some(0) } else { length_of(&response) };
+                    Ok(response.map(|body| Answer::new(body, left, ticket).boxed_unsync()))
                 }
                 Err(error) => Err(failed(&module, &ticket, &error)),
             }
@@ -268,12 +272,33 @@ fn failed(module: &Inner, ticket: &Ticket, error: &wasmtime::Error) -> UpstreamE
     UpstreamError { reason, message }
 }
 
+/// How many bytes of a body there will be, where that is known: whoever sends it does not ask for more then, not even for its end.
+fn length_of<B>(response: &http::Response<B>) -> Option<u64> {
+    if matches!(response.status(), http::StatusCode::NO_CONTENT | http::StatusCode::NOT_MODIFIED) {
+        return Some(0);
+    }
+    response.headers().get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
 pin_project! {
-    /// An answer's body: when it ends, so does the request.
+    /// An answer's body: when it has ended, or all of it has been taken, so has the request.
     struct Answer {
         #[pin]
         body: WasiBody,
+        left: Option<u64>,
         ticket: Option<Ticket>,
+    }
+}
+
+impl Answer {
+    fn new(body: WasiBody, left: Option<u64>, ticket: Ticket) -> Self {
+        let mut ticket = Some(ticket);
+        if left == Some(0)
+            && let Some(ticket) = ticket.take()
+        {
+            ticket.finish();
+        }
+        Self { body, left, ticket }
     }
 }
 
@@ -284,7 +309,10 @@ impl http_body::Body for Answer {
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
         let this = self.project();
         let frame = std::task::ready!(this.body.poll_frame(context));
-        if frame.is_none()
+        if let (Some(Ok(frame)), Some(left)) = (&frame, this.left.as_mut()) {
+            *left = left.saturating_sub(frame.data_ref().map_or(0, |data| data.len() as u64));
+        }
+        if (frame.is_none() || *this.left == Some(0))
             && let Some(ticket) = this.ticket.take()
         {
             ticket.finish();
@@ -293,8 +321,7 @@ impl http_body::Body for Answer {
     }
 
     fn is_end_stream(&self) -> bool {
-        // Only the end that was polled counts: it is what tells the instance.
-        false
+        self.ticket.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> http_body::SizeHint {

@@ -12,19 +12,35 @@ use tokio_util::sync::CancellationToken;
 
 use crate::options::{Options, Problem};
 
+/// How the threads of the API rank against those that serve requests, from 0 (the same) to 19.
+const MANAGEMENT_NICE: i32 = 5;
+
 /// What requests that still run get, when the base ends.
 const GOODBYE: Duration = Duration::from_secs(30);
 
 fn main() -> ExitCode {
     let options = Options::parse();
     options.start_log();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().thread_name("arklet").worker_threads(2).enable_all().build() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_name("arklet")
+        .worker_threads(2)
+        .on_thread_start(rank_below_traffic)
+        .enable_all()
+        .build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return options::complain(&Problem::from(format!("could not start: {error}"))),
     };
     match runtime.block_on(run(options)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => options::complain(&problem),
+    }
+}
+
+/// Whoever manages the base can wait a little; requests should not.
+fn rank_below_traffic() {
+    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), MANAGEMENT_NICE) {
+        tracing::warn!(%error, "the threads of the API keep the rank of those that serve");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Weak, thread};
 
-use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Strategy};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy};
 
 use crate::{compile::Compiler, settings::Settings};
 
@@ -60,6 +60,10 @@ pub(crate) fn engine(settings: &Settings, build: Build) -> wasmtime::Result<Engi
         .generate_address_map(false)
         .native_unwind_info(false)
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    if build == Build::Baseline {
+        // The baseline compiler leaves the trampolines to the other one, which need not try hard either.
+        config.cranelift_opt_level(OptLevel::None);
+    }
     Engine::new(&config)
 }
 

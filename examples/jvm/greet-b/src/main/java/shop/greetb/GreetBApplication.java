@@ -1,0 +1,38 @@
+package shop.greetb;
+
+import java.util.LinkedHashMap;
+import java.util.Map;
+import org.apache.commons.lang3.StringUtils;
+import org.apache.commons.lang3.Strings;
+import org.springframework.boot.SpringApplication;
+import org.springframework.boot.autoconfigure.SpringBootApplication;
+import org.springframework.util.ClassUtils;
+import org.springframework.web.bind.annotation.GetMapping;
+import org.springframework.web.bind.annotation.RequestParam;
+import org.springframework.web.bind.annotation.RestController;
+
+/** Greets with commons-lang3 3.18.0, the first that has {@code Strings}. */
+@SpringBootApplication
+@RestController
+public class GreetBApplication {
+
+    public static void main(String[] args) {
+        SpringApplication.run(GreetBApplication.class, args);
+    }
+
+    @GetMapping("/greeting")
+    String greeting(@RequestParam(defaultValue = "world") String name) {
+        return Strings.CI.replace("Hello, NAME", "name", StringUtils.capitalize(name));
+    }
+
+    /** Which version of the library answers here, and whether it has the class that came with 3.18. */
+    @GetMapping("/library")
+    Map<String, Object> library() {
+        Map<String, Object> answer = new LinkedHashMap<>();
+        answer.put("library", "commons-lang3");
+        answer.put("version", StringUtils.class.getPackage().getImplementationVersion());
+        answer.put("hasStrings", ClassUtils.isPresent("org.apache.commons.lang3.Strings", getClass().getClassLoader()));
+        answer.put("from", StringUtils.class.getProtectionDomain().getCodeSource().getLocation().toString());
+        return answer;
+    }
+}

@@ -1,0 +1,48 @@
+package shop.misbehave;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.springframework.web.bind.annotation.GetMapping;
+import org.springframework.web.bind.annotation.RestController;
+
+@RestController
+class MisbehaveController {
+
+    private static final int CHUNK_BYTES = 4 << 20;
+
+    private final Misbehaviour misbehaviour;
+
+    /** A field, so that the memory stays taken after the request has failed. */
+    private final List<byte[]> taken = new ArrayList<>();
+
+    MisbehaveController(Misbehaviour misbehaviour) {
+        this.misbehaviour = misbehaviour;
+    }
+
+    @GetMapping("/ok")
+    String ok() {
+        if (misbehaviour.fault() == Fault.TIMERS) {
+            Leftovers.leaveInThisThread();
+        }
+        return "ok";
+    }
+
+    @GetMapping("/fault")
+    Fault fault() {
+        return misbehaviour.fault();
+    }
+
+    /** What {@link Fault#TIMERS} left behind; nothing under any other fault. */
+    @GetMapping("/left")
+    List<String> left() {
+        return Leftovers.left();
+    }
+
+    /** Takes memory until there is none, whatever the fault, and keeps it. */
+    @GetMapping("/oom")
+    synchronized String oom() {
+        while (true) {
+            taken.add(new byte[CHUNK_BYTES]);
+        }
+    }
+}

@@ -62,7 +62,8 @@ class SurroundingsController {
         answer.put("implementationVersion", getClass().getPackage().getImplementationVersion());
         answer.put("classLoader", loader.getClass().getName());
         answer.put("classLoaderName", loader.getName());
-        answer.put("contextClassLoaderIsOurs", Thread.currentThread().getContextClassLoader() == loader);
+        answer.put("contextClassLoader", Thread.currentThread().getContextClassLoader().getClass().getName());
+        answer.put("contextClassLoaderIsOurs", leadsTo(loader, Thread.currentThread().getContextClassLoader()));
         answer.put("codeSource", codeSourceOf(getClass()));
         answer.put("springClassLoader", DispatcherServlet.class.getClassLoader().getClass().getName());
         answer.put("springCodeSource", codeSourceOf(DispatcherServlet.class));
@@ -73,6 +74,11 @@ class SurroundingsController {
         answer.put("settingsOf", applications);
         answer.put("foreignSettingsSeen", applications.stream().anyMatch(name -> !"catalog".equals(name)));
         return answer;
+    }
+
+    /** Whether {@code from} is {@code loader} or one below it, as an embedded Tomcat's is. */
+    private static boolean leadsTo(ClassLoader loader, ClassLoader from) {
+        return from != null && (from == loader || leadsTo(loader, from.getParent()));
     }
 
     private static String applicationNamed(URL settings) throws IOException {

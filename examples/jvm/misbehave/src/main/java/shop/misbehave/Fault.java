@@ -9,7 +9,7 @@ enum Fault {
     /** Start-up ends with an exception that has causes: {@code main} throws. */
     THROW,
 
-    /** Start-up never ends: {@code main} does not return. */
+    /** Start-up waits for ever, or until it is interrupted: {@code main} does not return. */
     HANG,
 
     /** {@code System.exit(3)} during start-up. */
@@ -21,7 +21,7 @@ enum Fault {
     /** Starts threads that are no daemons and go on when interrupted. */
     THREADS,
 
-    /** Starts well; {@code /oom} then takes memory until there is none. */
+    /** Starts well; {@code /oom} then takes memory until there is none, which it does not do otherwise. */
     OOM,
 
     /** Listens on a port that is fixed in the code, and never closes it. */

@@ -2,8 +2,10 @@ package shop.misbehave;
 
 import java.util.ArrayList;
 import java.util.List;
+import org.springframework.http.HttpStatus;
 import org.springframework.web.bind.annotation.GetMapping;
 import org.springframework.web.bind.annotation.RestController;
+import org.springframework.web.server.ResponseStatusException;
 
 @RestController
 class MisbehaveController {
@@ -38,9 +40,12 @@ class MisbehaveController {
         return Leftovers.left();
     }
 
-    /** Takes memory until there is none, whatever the fault, and keeps it. */
+    /** Takes memory until there is none, and keeps it; refuses to when that is not the fault. */
     @GetMapping("/oom")
     synchronized String oom() {
+        if (misbehaviour.fault() != Fault.OOM) {
+            throw new ResponseStatusException(HttpStatus.CONFLICT, "only with misbehave=oom");
+        }
         while (true) {
             taken.add(new byte[CHUNK_BYTES]);
         }

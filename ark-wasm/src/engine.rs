@@ -2,7 +2,7 @@
 
 use std::{sync::Weak, thread};
 
-use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, RegallocAlgorithm, Strategy};
 
 use crate::{compile::Compiler, settings::Settings};
 
@@ -62,7 +62,7 @@ pub(crate) fn engine(settings: &Settings, build: Build) -> wasmtime::Result<Engi
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     if build == Build::Baseline {
         // The baseline compiler leaves the trampolines to the other one, which need not try hard either.
-        config.cranelift_opt_level(OptLevel::None);
+        config.cranelift_opt_level(OptLevel::None).cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass);
     }
     Engine::new(&config)
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ark_model::ModuleId;
+use gateway::RequestId;
 use wasmtime::{Store, component::ResourceTable};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_config::WasiConfigVariables;
@@ -36,13 +37,13 @@ impl Host {
 
     /// The id of the request that the instance works on. With several at a time, that of the latest.
     #[must_use]
-    pub fn request_id(&self) -> Option<Arc<str>> {
+    pub fn request_id(&self) -> Option<RequestId> {
         self.request.get()
     }
 
     /// Writes a line into the module's log.
     pub fn log(&self, level: &str, text: &str) {
-        self.module.spec.log.write(logging::now(), level, self.request.get().as_deref(), text);
+        self.module.spec.log.write(logging::now(), level, self.request.get().as_ref().map(RequestId::as_str), text);
     }
 
     /// Whether it was denied memory.

@@ -9,6 +9,7 @@ use std::{
 
 use ark::LogBook;
 use bytes::Bytes;
+use gateway::RequestId;
 use tokio::io::AsyncWrite;
 use wasmtime::component::{ComponentType, Lift, Linker};
 use wasmtime_wasi::{
@@ -59,7 +60,7 @@ impl LogStream {
 
     fn end_line(&self, line: &[u8]) {
         let request = self.request.get();
-        self.log.write(now(), self.name, request.as_deref(), &String::from_utf8_lossy(line));
+        self.log.write(now(), self.name, request.as_ref().map(RequestId::as_str), &String::from_utf8_lossy(line));
     }
 }
 

@@ -15,7 +15,8 @@ use ark::{Facts, ModuleSpec, Prepared, Running, Started};
 use ark_model::{Failure, Reason, Verdict, order::Resource};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use gateway::{Body, Endpoint, Upstream, UpstreamError};
+use gateway::{Body, Endpoint, RequestId, Upstream, UpstreamError, empty};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use pin_project_lite::pin_project;
 use tokio_util::sync::CancellationToken;
@@ -140,7 +141,7 @@ impl Running<Endpoint> for Served {
             };
             let request = http::Request::get(path.as_str()).header(http::header::HOST, "localhost").body(empty());
             let request = request.map_err(|error| failed(error.to_string()))?;
-            let answer = self.endpoint.call(request).await.map_err(|error| failed(error.message))?;
+            let answer = self.endpoint.call(request, &RequestId::from_static("probe")).await.map_err(|error| failed(error.message))?;
             if answer.status().as_u16() < 400 {
                 return Ok(());
             }
@@ -185,10 +186,6 @@ impl Running<Endpoint> for Served {
     }
 }
 
-fn empty() -> Body {
-    http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync()
-}
-
 /// The first bytes of a text.
 async fn beginning(mut body: Body) -> String {
     let mut bytes = Vec::new();
@@ -223,14 +220,19 @@ impl Lanes {
 }
 
 impl Upstream for Lanes {
-    fn call(&self, mut request: http::Request<Body>) -> BoxFuture<'static, Result<http::Response<Body>, UpstreamError>> {
+    fn call(&self, mut request: http::Request<Body>, id: &RequestId) -> BoxFuture<'static, Result<http::Response<Body>, UpstreamError>> {
         let (handler, module) = (self.handler(), Arc::clone(&self.module));
-        let ticket = Ticket::new(request.extensions().get::<gateway::RequestId>().map(|id| Arc::clone(&id.0)));
+        let ticket = Ticket::new(id.clone());
         if request.uri().authority().is_none() && !request.headers().contains_key(http::header::HOST) {
             request.headers_mut().insert(http::header::HOST, http::HeaderValue::from_static("localhost"));
         }
         let head_only = request.method() == http::Method::HEAD;
-        let request = request.map(|body| body.map_err(|error| HttpError::InternalError(Some(error.to_string()))).boxed_unsync());
+        let request = request.map(|body| {
+            if body.is_end_stream() {
+                return http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync();
+            }
+            body.map_err(|error| HttpError::InternalError(Some(error.to_string()))).boxed_unsync()
+        });
         Box::pin(async move {
             let answered = match handler {
                 Some(handler) => handler.handle(Arc::clone(&ticket.shared), request).await,
@@ -268,7 +270,7 @@ fn failed(module: &Inner, ticket: &Ticket, error: &wasmtime::Error) -> UpstreamE
         }
         None => (Reason::ModuleFailed, ticket.failure().unwrap_or_else(|| one_line(error))),
     };
-    module.spec.log.write(logging::now(), "ark", ticket.id(), &format!("{reason}: {message}"));
+    module.spec.log.write(logging::now(), "ark", Some(ticket.id()), &format!("{reason}: {message}"));
     UpstreamError { reason, message }
 }
 

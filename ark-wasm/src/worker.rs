@@ -11,6 +11,7 @@ use std::{
 };
 
 use futures_util::task::AtomicWaker;
+use gateway::RequestId;
 use pin_project_lite::pin_project;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use wasmtime::{Store, StoreContextMut, component::GuestTaskId};
@@ -26,15 +27,15 @@ use crate::{
 
 /// The id of the request that an instance works on.
 #[derive(Debug, Default)]
-pub(crate) struct CurrentRequest(Mutex<Option<Arc<str>>>);
+pub(crate) struct CurrentRequest(Mutex<Option<RequestId>>);
 
 impl CurrentRequest {
-    pub(crate) fn get(&self) -> Option<Arc<str>> {
+    pub(crate) fn get(&self) -> Option<RequestId> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set(&self, id: Option<Arc<str>>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = id;
+    fn set(&self, id: RequestId) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
     }
 }
 
@@ -63,13 +64,13 @@ pub(crate) struct Ticket {
 
 /// The same request as the instance holds it.
 pub(crate) struct TicketShared {
-    id: Option<Arc<str>>,
+    id: RequestId,
     instance: OnceLock<Arc<Vital>>,
     dropped: AtomicBool,
 }
 
 impl Ticket {
-    pub(crate) fn new(id: Option<Arc<str>>) -> Self {
+    pub(crate) fn new(id: RequestId) -> Self {
         let shared = TicketShared { id, instance: OnceLock::new(), dropped: AtomicBool::new(false) };
         Self { shared: Arc::new(shared), finished: false }
     }
@@ -90,8 +91,8 @@ impl Ticket {
         }
     }
 
-    pub(crate) fn id(&self) -> Option<&str> {
-        self.shared.id.as_deref()
+    pub(crate) fn id(&self) -> &str {
+        self.shared.id.as_str()
     }
 
     /// Whether the instance overran the deadline.

@@ -12,12 +12,11 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use ark::{Base, Desired, NotUp};
+use ark::{Base, Desired, NotUp, Runtime};
 use ark_model::{
     Failure, InstallOrder, ModuleId, Reason,
     api::{BaseView, ModuleView},
 };
-use ark_wasm::Wasm;
 use gateway::{Endpoint, Gateway};
 use rustix::fs::FlockOperation;
 
@@ -30,14 +29,16 @@ use crate::{
     system,
 };
 
+/// Sets up a kind of module, once the data directory is this agent's.
+type MakeRuntime = Box<dyn FnOnce(&Path) -> Result<Arc<dyn Runtime<Endpoint>>, Failure>>;
+
 /// What an agent is made of.
 pub struct Builder {
     data_dir: PathBuf,
     identity: Identity,
     container: ark::Settings,
     gateway: gateway::Settings,
-    wasm: Box<dyn FnOnce(ark_wasm::Builder) -> ark_wasm::Builder>,
-    wasm_settings: ark_wasm::Settings,
+    runtimes: Vec<MakeRuntime>,
     bounds: Bounds,
     keys: Keys,
 }
@@ -64,18 +65,21 @@ impl Builder {
         self
     }
 
-    /// The settings of the wasm engine.
+    /// Adds a kind of module. `make` is given the data directory, which belongs to this agent alone by then.
     #[must_use]
-    pub fn wasm_settings(mut self, change: impl FnOnce(&mut ark_wasm::Settings)) -> Self {
-        change(&mut self.wasm_settings);
+    pub fn runtime(mut self, make: impl FnOnce(&Path) -> Result<Arc<dyn Runtime<Endpoint>>, Failure> + 'static) -> Self {
+        self.runtimes.push(Box::new(make));
         self
     }
 
-    /// Adds to the wasm runtime, e.g. the base's own capabilities for its modules.
+    /// Adds WebAssembly modules, with what `add` gives them, e.g. the base's own capabilities.
+    #[cfg(feature = "wasm")]
     #[must_use]
-    pub fn wasm(mut self, add: impl FnOnce(ark_wasm::Builder) -> ark_wasm::Builder + 'static) -> Self {
-        self.wasm = Box::new(add);
-        self
+    pub fn wasm(self, add: impl FnOnce(ark_wasm::Builder) -> ark_wasm::Builder + 'static) -> Self {
+        self.runtime(|data| {
+            let wasm = add(ark_wasm::Wasm::builder(ark_wasm::Settings::new(data.join("cache")))).build()?;
+            Ok(Arc::new(wasm))
+        })
     }
 
     /// Bounds on packages that are fetched.
@@ -114,10 +118,13 @@ impl Builder {
         let store =
             Store::open(packages.clone(), self.bounds.package_bytes).map_err(|error| opened("open the packages", &packages, &error))?;
         let store = Arc::new(store);
-        let wasm = (self.wasm)(Wasm::builder(self.wasm_settings)).build()?;
         let gateway = Gateway::new(self.gateway);
         let metrics = Arc::new(Metrics::new(&gateway));
-        let base = Base::builder(now).settings(self.container).runtime(Arc::new(wasm)).journal(Arc::new(journal)).build(
+        let mut base = Base::builder(now).settings(self.container).journal(Arc::new(journal));
+        for make in self.runtimes {
+            base = base.runtime(make(data)?);
+        }
+        let base = base.build(
             Arc::new(Fetcher::new(Arc::clone(&store), self.bounds, self.keys)),
             Arc::clone(&gateway) as Arc<dyn ark::Traffic<Endpoint>>,
         );
@@ -161,12 +168,11 @@ impl Agent {
     #[must_use]
     pub fn builder(data_dir: PathBuf) -> Builder {
         Builder {
-            wasm_settings: ark_wasm::Settings::new(data_dir.join("cache")),
             data_dir,
             identity: Identity::default(),
             container: ark::Settings::default(),
             gateway: gateway::Settings::default(),
-            wasm: Box::new(|builder| builder),
+            runtimes: Vec::new(),
             bounds: Bounds::default(),
             keys: Keys::default(),
         }

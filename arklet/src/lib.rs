@@ -11,10 +11,15 @@ pub mod identity;
 pub mod journal;
 mod metrics;
 pub mod modules_dir;
+pub mod options;
 pub mod packages;
+mod run;
 pub mod system;
 
 pub use agent::{Agent, Builder};
 /// The wasm runtime, for a base that adds capabilities of its own.
+#[cfg(feature = "wasm")]
 pub use ark_wasm as wasm;
 pub use identity::Identity;
+pub use options::Options;
+pub use run::run;

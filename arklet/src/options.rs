@@ -1,13 +1,8 @@
 //! What the command line says, checked before anything starts.
 
-use std::{fmt, fs, io, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{fmt, fs, io, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use ark_model::Activation;
-use arklet::{
-    Agent, Builder, Identity,
-    http::Access,
-    packages::{Bounds, Keys},
-};
 use clap::{Parser, ValueEnum};
 use rustls::{
     RootCertStore, ServerConfig,
@@ -15,20 +10,26 @@ use rustls::{
     server::WebPkiClientVerifier,
 };
 
+use crate::{
+    Agent, Builder, Identity,
+    http::Access,
+    packages::{Bounds, Keys},
+};
+
 /// Anything that keeps a base from running, in words for whoever started it.
 #[derive(Debug)]
-pub(crate) struct Problem(String);
+pub struct Problem(String);
 
-impl<E: fmt::Display> From<E> for Problem {
-    fn from(error: E) -> Self {
-        Self(error.to_string())
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
-pub(crate) fn complain(problem: &Problem) -> ExitCode {
-    // The log may be switched off; this must be seen.
-    eprintln!("arklet: {}", problem.0);
-    ExitCode::FAILURE
+impl From<String> for Problem {
+    fn from(problem: String) -> Self {
+        Self(problem)
+    }
 }
 
 /// A base: a process that hosts modules, installed, upgraded and removed while they serve.
@@ -45,7 +46,7 @@ pub(crate) fn complain(problem: &Problem) -> ExitCode {
 
 Then deploy a module: arklet's companion is `arkctl deploy`."
 )]
-pub(crate) struct Options {
+pub struct Options {
     /// Where the base keeps its journal, packages and compiled code [default: by the platform's conventions]
     #[arg(long, value_name = "DIR", env = "ARKLET_DATA_DIR")]
     data_dir: Option<PathBuf>,
@@ -137,7 +138,8 @@ pub(crate) struct Tls {
 }
 
 impl Options {
-    pub(crate) fn start_log(&self) {
+    /// Logs to standard error, as `--log` says.
+    pub fn start_log(&self) {
         use std::io::IsTerminal;
         let filter = tracing_subscriber::EnvFilter::new(&self.log);
         let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
@@ -190,7 +192,7 @@ impl Options {
         let gateway = gateway::Settings { strip_prefix: !self.keep_prefix, ..gateway::Settings::default() };
         let bounds = Bounds { package_bytes: self.max_package.clamp(1, 1 << 20) << 20, ..Bounds::default() };
         let builder = Agent::builder(self.data_dir()).identity(identity).container(container).gateway(gateway);
-        Ok(builder.bounds(bounds).keys(Keys::new(&self.require_key)?))
+        Ok(builder.bounds(bounds).keys(Keys::new(&self.require_key).map_err(|error| error.to_string())?))
     }
 
     pub(crate) fn tls(&self) -> Result<Tls, Problem> {
@@ -200,7 +202,8 @@ impl Options {
             let key =
                 PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|error| format!("{} has no private key: {error}", key.display()))?;
             let builder = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-                .with_safe_default_protocol_versions()?;
+                .with_safe_default_protocol_versions()
+                .map_err(|error| error.to_string())?;
             let builder = match authority {
                 None => builder.with_no_client_auth(),
                 Some(path) => {

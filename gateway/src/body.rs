@@ -136,6 +136,11 @@ impl Outbound {
     pub(crate) fn new(body: Body, size: u64, pause: Duration, stay: Stay) -> Self {
         Self { body, left: size, pause: Pause::new(pause), cut: None, stay: Some(stay) }
     }
+
+    /// The gateway's own word, which waits for nobody.
+    pub(crate) fn unbound(body: Body) -> Self {
+        Self { body, left: u64::MAX, pause: Pause::new(Duration::MAX), cut: None, stay: None }
+    }
 }
 
 impl HttpBody for Outbound {

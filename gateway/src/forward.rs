@@ -1,11 +1,6 @@
 //! What changes in a request's head on its way in, and in an answer's on its way out.
 
-use std::{
-    cell::Cell,
-    hash::{BuildHasher, RandomState},
-    net::SocketAddr,
-    sync::Arc,
-};
+use std::net::SocketAddr;
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Uri,
@@ -15,17 +10,39 @@ use http::{
 
 use crate::instance::Instance;
 
-/// The id of a request, among its extensions.
-#[derive(Debug, Clone)]
-pub struct RequestId(pub Arc<str>);
+/// The id of a request: what its client gave it, or one unlike any other. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestId(HeaderValue);
 
-/// Who sent a request and how, among its extensions. Absent for one made in this process.
-#[derive(Debug, Clone, Copy)]
+impl RequestId {
+    /// An id that is known beforehand.
+    #[must_use]
+    pub const fn from_static(id: &'static str) -> Self {
+        Self(HeaderValue::from_static(id))
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+}
+
+/// Who sent a request and how.
+#[derive(Debug, Clone)]
 pub struct Peer {
-    /// The client's address.
-    pub address: SocketAddr,
-    /// Whether it came over TLS.
-    pub tls: bool,
+    /// The client's address, as `X-Forwarded-For` says it.
+    address: HeaderValue,
+    tls: bool,
+}
+
+impl Peer {
+    /// A client at `address`.
+    #[must_use]
+    pub fn new(address: SocketAddr, tls: bool) -> Self {
+        let text = HeaderValue::try_from(address.ip().to_string());
+        Self { address: text.unwrap_or(HeaderValue::from_static("unknown")), tls }
+    }
 }
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -40,9 +57,7 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 const MAX_REQUEST_ID: usize = 128;
 
 /// Makes `request` one that `instance` can answer.
-pub(crate) fn inward<B>(request: &mut http::Request<B>, instance: &Instance, strip: bool) -> RequestId {
-    let peer = request.extensions().get::<Peer>().copied();
-    let host = request.headers().get(header::HOST).cloned();
+pub(crate) fn inward<B>(request: &mut http::Request<B>, peer: Option<&Peer>, instance: &Instance, strip: bool) -> RequestId {
     if strip
         && let Some(prefix) = &instance.prefix
         && let Some(uri) = without_prefix(request.uri(), instance.target.context_path.len())
@@ -55,40 +70,42 @@ pub(crate) fn inward<B>(request: &mut http::Request<B>, instance: &Instance, str
     let headers = request.headers_mut();
     hop_by_hop(headers);
     if let Some(peer) = peer {
-        forwarded_for(headers, peer.address);
+        forwarded_for(headers, &peer.address);
         headers.insert(FORWARDED_PROTO, HeaderValue::from_static(if peer.tls { "https" } else { "http" }));
-        if let Some(host) = host {
+        if let Some(host) = headers.get(header::HOST).cloned() {
             headers.insert(FORWARDED_HOST, host);
         }
     }
-    if !headers.contains_key(TRACE_PARENT)
-        && let Ok(parent) = HeaderValue::from_str(&format!("00-{:032x}-{:016x}-01", random(), random() as u64 | 1))
-    {
-        headers.insert(TRACE_PARENT, parent);
-    }
-    let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty() && id.len() <= MAX_REQUEST_ID);
-    let id: Arc<str> = match given {
-        Some(id) if id.bytes().all(|byte| byte.is_ascii_graphic()) => id.into(),
-        _ => {
-            let id = format!("{:032x}", random());
-            if let Ok(value) = HeaderValue::from_str(&id) {
-                headers.insert(REQUEST_ID, value);
-            }
-            id.into()
+    if let Entry::Vacant(vacant) = headers.entry(TRACE_PARENT) {
+        let mut parent = *b"00-00000000000000000000000000000000-0000000000000000-01";
+        let (_, rest) = parent.split_at_mut(3);
+        let (trace, rest) = rest.split_at_mut(32);
+        let (_, rest) = rest.split_at_mut(1);
+        let (span, _) = rest.split_at_mut(16);
+        hex(trace, random());
+        hex(span, random() | 1);
+        if let Ok(parent) = HeaderValue::from_bytes(&parent) {
+            vacant.insert(parent);
         }
-    };
-    let id = RequestId(id);
-    request.extensions_mut().insert(id.clone());
-    id
+    }
+    let given = headers.get(REQUEST_ID).filter(|id| !id.is_empty() && id.len() <= MAX_REQUEST_ID);
+    match given {
+        Some(id) if id.as_bytes().iter().all(u8::is_ascii_graphic) => RequestId(id.clone()),
+        _ => {
+            let mut id = [0; 32];
+            hex(&mut id, random());
+            let id = HeaderValue::from_bytes(&id).unwrap_or(HeaderValue::from_static("none"));
+            headers.insert(REQUEST_ID, id.clone());
+            RequestId(id)
+        }
+    }
 }
 
 /// Makes a module's answer one for its client.
 pub(crate) fn outward(headers: &mut HeaderMap, id: &RequestId) {
     hop_by_hop(headers);
-    if let Entry::Vacant(vacant) = headers.entry(REQUEST_ID)
-        && let Ok(value) = HeaderValue::from_str(&id.0)
-    {
-        vacant.insert(value);
+    if let Entry::Vacant(vacant) = headers.entry(REQUEST_ID) {
+        vacant.insert(id.0.clone());
     }
 }
 
@@ -113,25 +130,27 @@ fn hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-fn forwarded_for(headers: &mut HeaderMap, peer: SocketAddr) {
-    let value = match headers.get(FORWARDED_FOR).and_then(|before| before.to_str().ok()) {
-        Some(before) => format!("{before}, {}", peer.ip()),
-        None => peer.ip().to_string(),
+fn forwarded_for(headers: &mut HeaderMap, peer: &HeaderValue) {
+    let value = match headers.get(FORWARDED_FOR) {
+        Some(before) => HeaderValue::from_bytes(&[before.as_bytes(), b", ", peer.as_bytes()].concat()),
+        None => Ok(peer.clone()),
     };
-    if let Ok(value) = HeaderValue::from_str(&value) {
+    if let Ok(value) = value {
         headers.insert(FORWARDED_FOR, value);
     }
 }
 
-/// Unlike any other in this process, and very likely in any. It tells requests apart and keeps no secret.
+/// Unlike any other, very likely. It tells requests apart and keeps no secret.
 fn random() -> u128 {
-    thread_local! {
-        static KEYS: (RandomState, RandomState) = (RandomState::new(), RandomState::new());
-        static COUNT: Cell<u64> = const { Cell::new(0) };
+    fastrand::u128(..)
+}
+
+/// Fills `text` with the last digits of `number`.
+fn hex(text: &mut [u8], number: u128) {
+    for (place, digit) in text.iter_mut().rev().enumerate() {
+        let nibble = (number >> (4 * place)) as u8 & 15;
+        *digit = if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
     }
-    let count = COUNT.get();
-    COUNT.set(count.wrapping_add(1));
-    KEYS.with(|(high, low)| u128::from(high.hash_one(count)) << 64 | u128::from(low.hash_one(count)))
 }
 
 #[cfg(test)]
@@ -161,5 +180,12 @@ mod tests {
     fn no_two_requests_get_the_same_id() {
         let ids: std::collections::HashSet<u128> = (0..10_000).map(|_| random()).collect();
         assert_eq!(ids.len(), 10_000);
+    }
+
+    #[test]
+    fn a_number_is_written_with_all_its_digits() {
+        let mut text = [0; 32];
+        hex(&mut text, 0x0123_4567_89ab_cdef_0000_0000_0000_00ff);
+        assert_eq!(&text, b"0123456789abcdef00000000000000ff");
     }
 }

@@ -18,13 +18,14 @@ use ark_model::{
 };
 use futures_util::future::BoxFuture;
 use http::{Request, Response, header};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use prometheus_client::registry::Registry;
 
 use crate::{
     answer::answer,
     body::{Inbound, Outbound, Stay},
-    forward,
+    forward::{self, Peer},
     instance::{Inside, Instance},
     metrics::Reader,
     settings::Settings,
@@ -69,6 +70,11 @@ impl Gateway {
 
     /// Answers `request`, whatever happens to it. The answer's body streams on the thread that polls it.
     pub async fn call(&self, request: Request<Body>) -> Response<Body> {
+        self.answer(request, None).await.map(BodyExt::boxed_unsync)
+    }
+
+    /// The same for a request that came from `peer`.
+    pub(crate) async fn answer(&self, request: Request<Body>, peer: Option<&Peer>) -> Response<Outbound> {
         let arrived = Instant::now();
         let Some(inside) = self.find(&request) else {
             self.unrouted.fetch_add(1, Ordering::Relaxed);
@@ -77,12 +83,12 @@ impl Gateway {
         let instance = Arc::clone(&inside.0);
         // From here on the request is counted when its stay ends, also where its client goes before.
         let mut stay = Stay { inside, _place: None, status: crate::answer::status_of(Reason::Draining), arrived };
-        match self.pass_on(&instance, request, &mut stay).await {
+        match self.pass_on(&instance, request, peer, &mut stay).await {
             Ok(response) => {
                 stay.status = response.status();
                 let pause = Duration::from_millis(instance.target.limits.request_deadline_ms);
                 let size = instance.target.limits.response_body_bytes;
-                response.map(|body| Outbound::new(body, size, pause, stay).boxed_unsync())
+                response.map(|body| Outbound::new(body, size, pause, stay))
             }
             Err(reason) => {
                 instance.stats.refused(reason);
@@ -105,42 +111,54 @@ impl Gateway {
         }
     }
 
-    async fn pass_on(&self, instance: &Instance, mut request: Request<Body>, stay: &mut Stay) -> Result<Response<Body>, Reason> {
+    async fn pass_on(
+        &self,
+        instance: &Instance,
+        mut request: Request<Body>,
+        peer: Option<&Peer>,
+        stay: &mut Stay,
+    ) -> Result<Response<Body>, Reason> {
         let limits = &instance.target.limits;
         if let Some(size) = content_length(request.headers()).filter(|size| *size > limits.request_body_bytes) {
             tracing::debug!(module = %instance.target.module, size, "a body is too large");
             return Err(Reason::BodyTooLarge);
         }
         stay._place = Some(instance.place().await?);
-        let id = forward::inward(&mut request, instance, self.settings.strip_prefix);
+        let id = forward::inward(&mut request, peer, instance, self.settings.strip_prefix);
         let deadline = Duration::from_millis(limits.request_deadline_ms);
-        let too_large = Arc::new(AtomicBool::new(false));
-        let request = request.map(|body| Inbound::new(body, limits.request_body_bytes, deadline, Arc::clone(&too_large)).boxed_unsync());
+        // A request without a body needs no guard.
+        let too_large = (!request.body().is_end_stream()).then(|| Arc::new(AtomicBool::new(false)));
+        let request = match &too_large {
+            None => request,
+            Some(too_large) => {
+                request.map(|body| Inbound::new(body, limits.request_body_bytes, deadline, Arc::clone(too_large)).boxed_unsync())
+            }
+        };
         let answered = tokio::select! {
             biased;
-            answered = instance.target.endpoint.call(request) => answered,
+            answered = instance.target.endpoint.call(request, &id) => answered,
             () = tokio::time::sleep(deadline.saturating_sub(stay.arrived.elapsed())) => return Err(Reason::RequestTimedOut),
             () = instance.cut.cancelled() => return Err(Reason::Draining),
         };
         match answered {
             Ok(response) if content_length(response.headers()).is_some_and(|size| size > limits.response_body_bytes) => {
-                tracing::warn!(module = %instance.target.module, request = %id.0, "an answer is larger than response-body-bytes");
+                tracing::warn!(module = %instance.target.module, request = id.as_str(), "an answer is larger than response-body-bytes");
                 Err(Reason::ModuleFailed)
             }
             Ok(mut response) => {
                 forward::outward(response.headers_mut(), &id);
                 Ok(response)
             }
-            Err(_) if too_large.load(Ordering::Acquire) => Err(Reason::BodyTooLarge),
+            Err(_) if too_large.is_some_and(|too_large| too_large.load(Ordering::Acquire)) => Err(Reason::BodyTooLarge),
             Err(error) => {
-                tracing::warn!(module = %instance.target.module, request = %id.0, reason = %error.reason, "{error}");
+                tracing::warn!(module = %instance.target.module, request = id.as_str(), reason = %error.reason, "{error}");
                 Err(error.reason)
             }
         }
     }
 
-    fn refuse(&self, reason: Reason) -> Response<Body> {
-        answer(reason, self.settings.retry_after)
+    fn refuse(&self, reason: Reason) -> Response<Outbound> {
+        answer(reason, self.settings.retry_after).map(Outbound::unbound)
     }
 
     /// The routes as they are now.

@@ -22,4 +22,4 @@ pub use forward::{Peer, RequestId};
 pub use gateway::Gateway;
 pub use serve::{ServeError, Serving};
 pub use settings::Settings;
-pub use upstream::{Body, BoxError, Endpoint, Upstream, UpstreamError};
+pub use upstream::{Body, BoxError, Endpoint, Upstream, UpstreamError, empty};

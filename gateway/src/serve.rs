@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::service::service_fn;
 use hyper_util::{
@@ -32,13 +33,15 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Gateway, forward::Peer, settings::Settings};
+use crate::{Gateway, forward::Peer, settings::Settings, upstream::empty};
 
 /// How long a client may take for its handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// The pause after an accept that failed, e.g. for want of file descriptors.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 const BACKLOG: i32 = 4_096;
+/// How often a thread looks at its timers although nothing is due.
+const TICK: Duration = Duration::from_secs(1);
 
 /// The gateway cannot listen where it should.
 #[derive(Debug, thiserror::Error)]
@@ -134,6 +137,13 @@ impl Acceptor {
             Ok(listener) => listener,
             Err(error) => return tracing::error!(%error, "a gateway thread cannot listen"),
         };
+        // A timer that is due before all others wakes the thread that sets it, with a system call, even if that thread is this very one.
+        // With one that is always due sooner, the deadlines of requests are set without.
+        tokio::spawn(async {
+            loop {
+                tokio::time::sleep(TICK).await;
+            }
+        });
         let (server, graceful) = (server(&self.gateway.settings), GracefulShutdown::new());
         while let Some(accepted) = self.end.run_until_cancelled(accept(&listener, &self.connections)).await {
             let Ok((stream, address, place)) = accepted else {
@@ -147,7 +157,7 @@ impl Acceptor {
             let tls = self.tls.clone();
             tokio::spawn(async move {
                 let _place = place;
-                let peer = Peer { address, tls: tls.is_some() };
+                let peer = Peer::new(address, tls.is_some());
                 match tls {
                     None => connection(gateway, &server, watcher, stream, peer).await,
                     Some(acceptor) => match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
@@ -198,17 +208,18 @@ async fn connection<S>(gateway: Arc<Gateway>, server: &auto::Builder<TokioExecut
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
-        let gateway = Arc::clone(&gateway);
+    let shared = Arc::new((gateway, peer));
+    let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
+        let shared = Arc::clone(&shared);
         async move {
-            request.extensions_mut().insert(peer);
-            let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
-            Ok::<_, Infallible>(gateway.call(request).await)
+            let (gateway, peer) = &*shared;
+            let request = request.map(|body| if body.is_end_stream() { empty() } else { body.map_err(Into::into).boxed_unsync() });
+            Ok::<_, Infallible>(gateway.answer(request, Some(peer)).await)
         }
     });
     let served = server.serve_connection(TokioIo::new(stream), service);
     if let Err(error) = watcher.watch(served.into_owned()).await {
-        tracing::debug!(peer = %peer.address, %error, "a connection ended early");
+        tracing::debug!(peer = ?shared.1, %error, "a connection ended early");
     }
 }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use ark_model::Reason;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Empty, combinators::UnsyncBoxBody};
+
+use crate::forward::RequestId;
 
 /// A body, of a request or of a response, that streams.
 pub type Body = UnsyncBoxBody<Bytes, BoxError>;
@@ -13,13 +15,19 @@ pub type Body = UnsyncBoxBody<Bytes, BoxError>;
 /// Any error.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+/// A body without bytes. Costs no memory.
+#[must_use]
+pub fn empty() -> Body {
+    Empty::new().map_err(|never| match never {}).boxed_unsync()
+}
+
 /// What answers the requests of one instance of a module.
 pub type Endpoint = Arc<dyn Upstream>;
 
 /// Answers requests.
 pub trait Upstream: Send + Sync + 'static {
-    /// Answers `request`. Runs on the thread that polls it; the response's body streams from there too.
-    fn call(&self, request: http::Request<Body>) -> BoxFuture<'static, Result<http::Response<Body>, UpstreamError>>;
+    /// Answers `request`, which is known as `id`. Runs on the thread that polls it; the response's body streams from there too.
+    fn call(&self, request: http::Request<Body>, id: &RequestId) -> BoxFuture<'static, Result<http::Response<Body>, UpstreamError>>;
 }
 
 /// A request that a module did not answer.
@@ -40,12 +48,12 @@ impl std::fmt::Debug for dyn Upstream {
 
 #[cfg(test)]
 pub(crate) mod testing {
-    use super::{Arc, Body, BoxFuture, Endpoint, Reason, Upstream, UpstreamError};
+    use super::{Arc, Body, BoxFuture, Endpoint, Reason, RequestId, Upstream, UpstreamError};
 
     struct Nobody;
 
     impl Upstream for Nobody {
-        fn call(&self, _: http::Request<Body>) -> BoxFuture<'static, Result<http::Response<Body>, UpstreamError>> {
+        fn call(&self, _: http::Request<Body>, _: &RequestId) -> BoxFuture<'static, Result<http::Response<Body>, UpstreamError>> {
             Box::pin(std::future::ready(Err(UpstreamError { reason: Reason::ModuleFailed, message: "nobody".to_owned() })))
         }
     }

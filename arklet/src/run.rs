@@ -1,0 +1,54 @@
+//! A base from its options to its end: what every shell around the agent does.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Builder, heartbeat, http, modules_dir,
+    options::{Options, Problem},
+};
+
+/// What requests that still run get, when the base ends.
+const GOODBYE: Duration = Duration::from_secs(30);
+
+/// Runs a base as `options` say, with the kinds of module that `kinds` adds, until `ending` is cancelled.
+///
+/// # Errors
+/// Where the options do not fit together, the data directory or an address cannot be had, or a module of the modules folder does not come up.
+pub async fn run(options: Options, kinds: impl FnOnce(Builder) -> Builder, ending: CancellationToken) -> Result<(), Problem> {
+    let access = options.access()?;
+    let tls = options.tls()?;
+    let files = options.modules_dir.as_deref().map(modules_dir::orders).transpose().map_err(problem)?.unwrap_or_default();
+    let agent = kinds(options.builder()?).build().map_err(problem)?;
+    let end = CancellationToken::new();
+    let gateway = agent.gateway.serve(options.gateway, options.threads(), tls.gateway.as_ref()).map_err(problem)?;
+    agent.set_gateway_address(gateway.local_addr());
+    let api = http::serve(http::router(Arc::clone(&agent), access), options.listen, tls.api, end.clone()).await.map_err(problem)?;
+    tracing::info!(%api, gateway = %gateway.local_addr(), data = %options.data_dir().display(), "the base is up");
+    let not_up = tokio::select! {
+        not_up = agent.bring_up(files) => not_up,
+        () = ending.cancelled() => Vec::new(),
+    };
+    for module in &not_up {
+        tracing::error!(module = module.what, reason = %module.failure.reason, "did not come up: {}", module.failure);
+    }
+    if let Some(module) = not_up.iter().find(|module| module.is_static && !options.keep_going) {
+        agent.shut_down().await;
+        return Err(format!("{} did not come up: {}; start with --keep-going to run without it", module.what, module.failure).into());
+    }
+    if let Some(endpoint) = &options.heartbeat {
+        heartbeat::start(Arc::clone(&agent), endpoint, api, end.clone());
+    }
+    tracing::info!("ready");
+    ending.cancelled().await;
+    tracing::info!("ending: no new connections, and the last requests are answered");
+    end.cancel();
+    gateway.shutdown(GOODBYE).await;
+    agent.shut_down().await;
+    Ok(())
+}
+
+fn problem(error: impl fmt::Display) -> Problem {
+    error.to_string().into()
+}

@@ -88,9 +88,9 @@ impl Archive {
         self.directory.at(self.blob.bytes(), at).map(|record| Entry { archive: self, record })
     }
 
-    /// The name in the record `at` bytes into the directory.
-    pub(crate) fn name_at(&self, at: u32) -> Option<&[u8]> {
-        self.directory.name_at(self.blob.bytes(), at)
+    /// `length` bytes of the name in the record `at` bytes into the directory, from its `skip`th byte on.
+    pub(crate) fn name_part(&self, at: u32, skip: u16, length: u16) -> &[u8] {
+        self.directory.name_part(self.blob.bytes(), at, skip, length)
     }
 }
 

@@ -117,9 +117,11 @@ impl Directory {
         Some(parse_checked(self.region(bytes), at as usize)?.0)
     }
 
-    /// The name of the record that begins `at` bytes into the directory; nothing else of it is looked at.
-    pub(crate) fn name_at<'a>(&self, bytes: &'a [u8], at: u32) -> Option<&'a [u8]> {
-        name_at(self.region(bytes), at as usize)
+    /// `length` bytes of the name in the record `at` bytes into the directory, from its `skip`th byte on; nothing else of the
+    /// record is looked at.
+    pub(crate) fn name_part<'a>(&self, bytes: &'a [u8], at: u32, skip: u16, length: u16) -> &'a [u8] {
+        let start = self.start + at as usize + CENTRAL_LENGTH + usize::from(skip);
+        bytes.get(start..start + usize::from(length)).unwrap_or_default()
     }
 
     /// The bytes of `record` as the archive keeps them, and where they begin.

@@ -95,7 +95,6 @@ impl Manifest {
             if kept > MOST_ATTRIBUTES {
                 return Err(ManifestError::TooManyAttributes);
             }
-            attributes.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
             attributes.push((name.into(), value.into()));
         }
         manifest.end_section(&mut first_section, section, attributes);
@@ -160,7 +159,7 @@ impl Manifest {
 }
 
 fn value<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a str> {
-    attributes.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| &**value)
+    attributes.iter().rev().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| &**value)
 }
 
 fn is_package_attribute(name: &str) -> bool {

@@ -29,7 +29,7 @@ pub(crate) struct Directory {
     start: usize,
     /// Behind the last record.
     end: usize,
-    /// What stands in front of the zip data: a shell script, for a jar that is an executable file.
+    /// The length of what stands in front of the zip data: a shell script, for a jar that is an executable file.
     prefix: usize,
     pub(crate) entries: u32,
     pub(crate) total_bytes: u64,
@@ -204,6 +204,11 @@ fn locate(bytes: &[u8], limits: &Limits) -> Result<Directory, Fault> {
         .ok()
         .and_then(|offset| start.checked_sub(offset))
         .ok_or_else(|| damaged("it is not where its end record says"))?;
+    // A fat jar that is cut off right behind a stored jar inside it ends with the directory of that jar, and all in front of
+    // it looks like a prefix. But a start script has no entries.
+    if contains_local_header(bytes.get(..prefix).unwrap_or_default()) {
+        return Err(Fault::Truncated { bytes: bytes.len() as u64 });
+    }
     if u64::from(entries) * CENTRAL_LENGTH as u64 > size as u64 {
         return Err(damaged("it is too small for the entries that it declares"));
     }
@@ -228,10 +233,16 @@ fn find_end_64(bytes: &[u8], locator: usize) -> Option<usize> {
 }
 
 fn contains_local_header(bytes: &[u8]) -> bool {
-    // The scripts in front of executable jars have some 10 KB.
-    const FAR_ENOUGH: usize = 1 << 20;
-    let head = bytes.get(..bytes.len().min(FAR_ENOUGH)).unwrap_or_default();
-    head.windows(4).any(|window| window == LOCAL.to_le_bytes())
+    let signature = LOCAL.to_le_bytes();
+    let mut rest = bytes;
+    while let Some(at) = rest.iter().position(|byte| byte == &b'P') {
+        rest = rest.get(at..).unwrap_or_default();
+        if rest.starts_with(&signature) {
+            return true;
+        }
+        rest = rest.get(1..).unwrap_or_default();
+    }
+    false
 }
 
 /// Reads and checks the record at `at`; says where the next one begins.

@@ -131,7 +131,7 @@ impl Layers {
         Acquired { lease: Lease { key, number }, new, shared_with }
     }
 
-    /// Takes a lease back at the time `now`. A lease of other [`Layers`] changes nothing and answers [`Released::Drop`].
+    /// Takes back a lease of these layers at the time `now`.
     #[must_use]
     pub fn release(&mut self, lease: Lease, now: Instant) -> Released {
         let Lease { key, number } = lease;

@@ -7,6 +7,9 @@ use crate::{ClassPath, declared::Decision};
 /// The most candidates and near misses that an answer lists of each kind.
 const LISTED_MOST: usize = 20;
 
+/// Which jar of the base has a class `org.example.A`, and whether the module may take it.
+pub type AskBase<'a> = dyn Fn(&str) -> Option<(String, Decision)> + 'a;
+
 /// What a module can see, in the order it is asked.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
@@ -19,8 +22,8 @@ pub struct View<'a> {
     pub own: &'a ClassPath,
     /// Its library layer: what it is called, and its classes.
     pub layer: Option<(&'a str, &'a ClassPath)>,
-    /// For a module that falls back to the base: which jar of the base has a class, and what the module's rules say to it.
-    pub base: Option<&'a dyn Fn(&str) -> Option<(String, Decision)>>,
+    /// For a module that falls back to the base, as one of SOFAArk does.
+    pub base: Option<&'a AskBase<'a>>,
     /// Class paths that the module cannot see, by what they are called: other modules, to say who has what is missing.
     pub others: &'a [(&'a str, &'a ClassPath)],
 }

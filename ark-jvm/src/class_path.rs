@@ -159,6 +159,14 @@ impl ClassPath {
         .filter(move |hit| !only_directories || hit.is_directory())
     }
 
+    /// The entry `name` of one jar, as a URL names it: with the root of the jar in front. In a multi-release jar, a plain name
+    /// finds the version that suits, as `JarFile` does for a URL.
+    #[must_use]
+    pub fn find_in_jar(&self, jar: usize, name: &str) -> Option<Hit<'_>> {
+        let below = name.strip_prefix(self.jars().get(jar)?.root())?;
+        self.find_all(below).find(|hit| hit.jar_number() == jar)
+    }
+
     /// The entry that [`Hit::number`] belongs to.
     #[must_use]
     pub fn entry(&self, number: u32) -> Option<Hit<'_>> {
@@ -217,6 +225,8 @@ impl Index {
         let skip = u16::try_from(root.len()).unwrap_or(u16::MAX);
         let mut signed = false;
         let mut versioned = Vec::new();
+        // What stands together in a jar mostly has the same parent, so these are few.
+        let mut parents: Vec<(&str, u32)> = Vec::new();
         for entry in archive.entries() {
             let name = entry.name();
             signed |= is_signature(name);
@@ -229,6 +239,10 @@ impl Index {
                 continue;
             }
             self.put(key, jar, entry.at(), skip, kind);
+            let directory = parent(key);
+            if parents.last().is_none_or(|&(last, _)| last != directory) {
+                parents.push((directory, entry.at()));
+            }
             // A root is a folder in a jar of another layout, whose versions are not those of the folder.
             if root.is_empty()
                 && kind == Kind::File
@@ -246,17 +260,10 @@ impl Index {
                 self.put(below, jar, at, u16::try_from(skip).unwrap_or(u16::MAX), Kind::File);
             }
         }
-        let mut last = "";
-        for entry in archive.entries() {
-            let Some(below) = entry.name().strip_prefix(&*root) else { continue };
-            let mut directory = parent(below.strip_suffix('/').unwrap_or(below));
-            // What stands together in a jar mostly has the same parent.
-            if directory == last {
-                continue;
-            }
-            last = directory;
-            // What exists has parents: they were made up with it, or will be when its own entry is met.
-            while !directory.is_empty() && self.put(directory, jar, entry.at(), skip, Kind::MadeUp) {
+        // Behind all entries, so that what has one is not made up. What exists has parents: they were made up with it, or are
+        // in the list themselves.
+        for (mut directory, record) in parents {
+            while !directory.is_empty() && self.put(directory, jar, record, skip, Kind::MadeUp) {
                 directory = parent(directory);
             }
         }

@@ -159,6 +159,14 @@ impl Directory {
 }
 
 impl Method {
+    fn of(number: u16) -> Option<Self> {
+        match number {
+            0 => Some(Self::Stored),
+            8 => Some(Self::Deflated),
+            _ => None,
+        }
+    }
+
     fn number(self) -> u16 {
         match self {
             Self::Stored => 0,
@@ -258,33 +266,35 @@ fn parse<'a>(region: &'a [u8], at: usize, limits: &Limits) -> Result<(Record<'a>
     if u16_at(region, at + 8).ok_or_else(cut)? & ENCRYPTED != 0 {
         return Err(Fault::Encrypted { entry: entry() });
     }
-    let method = u16_at(region, at + 10).ok_or_else(cut)?;
-    if !matches!(method, 0 | 8) {
-        return Err(Fault::Method { entry: entry(), method });
-    }
-    let (size, compressed, _) = sizes(region, at).ok_or_else(cut)?;
+    let number = u16_at(region, at + 10).ok_or_else(cut)?;
+    let method = Method::of(number).ok_or_else(|| Fault::Method { entry: entry(), method: number })?;
+    let sizes = sizes(region, at).ok_or_else(cut)?;
+    let (size, compressed, _) = sizes;
     if size > u64::from(limits.entry_bytes) || u32::try_from(compressed).is_err() {
         return Err(Fault::EntryTooLarge { entry: entry(), bytes: size.max(compressed), limit: limits.entry_bytes.into() });
     }
-    if method == 0 && size != compressed {
+    if method == Method::Stored && size != compressed {
         return Err(Fault::Directory { what: "a stored entry has two sizes" });
     }
     if size > u64::from(limits.ratio_free_bytes) && size > compressed.saturating_mul(limits.ratio.into()) {
         return Err(Fault::Ratio { entry: entry(), bytes: size, compressed, limit: limits.ratio });
     }
-    parse_checked(region, at).ok_or_else(cut)
+    record(region, at, name, method, sizes).ok_or_else(cut)
 }
 
 /// Reads a record that [`parse`] has accepted before, or would accept.
 fn parse_checked(region: &[u8], at: usize) -> Option<(Record<'_>, usize)> {
     let name = str::from_utf8(name_at(region, at)?).ok()?;
-    let method = match u16_at(region, at + 10)? {
-        0 => Method::Stored,
-        8 => Method::Deflated,
-        _ => return None,
-    };
-    let crc = u32_at(region, at + 16)?;
-    let (size, compressed, header) = sizes(region, at)?;
+    record(region, at, name, Method::of(u16_at(region, at + 10)?)?, sizes(region, at)?)
+}
+
+fn record<'a>(
+    region: &'a [u8],
+    at: usize,
+    name: &'a str,
+    method: Method,
+    (size, compressed, header): (u64, u64, u64),
+) -> Option<(Record<'a>, usize)> {
     let next = at + CENTRAL_LENGTH + name.len() + usize::from(u16_at(region, at + 30)?) + usize::from(u16_at(region, at + 32)?);
     if next > region.len() {
         return None;
@@ -295,7 +305,7 @@ fn parse_checked(region: &[u8], at: usize) -> Option<(Record<'_>, usize)> {
         method,
         size: u32::try_from(size).ok()?,
         compressed: u32::try_from(compressed).ok()?,
-        crc,
+        crc: u32_at(region, at + 16)?,
         header,
     };
     Some((record, next))

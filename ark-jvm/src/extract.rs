@@ -35,7 +35,6 @@ impl Extracted {
     pub fn open(folder: &Path) -> Result<Self, FolderError> {
         fs::create_dir_all(folder).map_err(failed("make the folder", folder))?;
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            // A part of another living process (two bases on one folder) is written again by it: its rename then fails once.
             if entry.path().extension().is_some_and(|extension| extension == PART) && !is_mine(&entry.path()) {
                 let _ = fs::remove_file(entry.path());
             }
@@ -44,7 +43,7 @@ impl Extracted {
     }
 
     /// The path of a file with the bytes of `jar`: the jar's own file if it is one, else one in the folder, written now if it
-    /// is not there. Any number of threads and processes may ask at the same time: a file appears complete or not at all.
+    /// is not there. Any number of threads may ask at the same time: a file appears complete or not at all.
     ///
     /// # Errors
     ///

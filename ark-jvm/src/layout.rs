@@ -139,7 +139,8 @@ pub enum LayoutError {
 }
 
 impl Layout {
-    /// Finds out what kind of package `archive` is. Reads its manifest and, for Spring Boot, the index of its class path.
+    /// Finds out what kind of package `archive` is. Reads its manifest and, for Spring Boot, the index of its class path. Of
+    /// `limits`, only the number of jars counts here.
     ///
     /// # Errors
     ///
@@ -179,7 +180,7 @@ impl Layout {
         } else {
             (Kind::Plain, String::new(), Vec::new(), title, version)
         };
-        if libraries.len() >= usize::from(limits.jars) {
+        if libraries.len() > usize::from(limits.jars) {
             return Err(Fault::TooManyJars { limit: limits.jars }.of(archive.origin()).into());
         }
         let outside = match kind {

@@ -8,7 +8,7 @@
 pub struct Limits {
     /// Entries, directories included. Each costs 20 to 40 bytes in an index. Default 500,000.
     pub entries: u32,
-    /// Jars inside the outer one. Default 4,096; never more than 65,535, which is what an index can number.
+    /// Jars inside the outer one. Default 4,096.
     pub jars: u16,
     /// Declared size of all entries together, in bytes. Default 4 GiB. A stored jar counts twice: as an entry, and by its entries.
     pub total_bytes: u64,

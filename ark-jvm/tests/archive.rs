@@ -1,5 +1,7 @@
 //! Archives: sound ones are read in place, wrong ones are refused by name.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
 mod support;
 
 use std::{borrow::Cow, collections::BTreeMap};

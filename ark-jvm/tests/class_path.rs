@@ -1,5 +1,7 @@
 //! Class paths: one table over many jars, with the rules of the JDK's own loaders.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -142,6 +144,20 @@ fn only_what_lies_below_the_root_of_a_jar_is_found() {
     assert_eq!((&*hit.name_in_jar(), &*hit.bytes().unwrap()), ("BOOT-INF/classes/org/A.class", &b"a"[..]));
     assert_eq!(path.find("org/").unwrap().name_in_jar(), "BOOT-INF/classes/org/");
     assert_eq!(hit.jar().package("org").unwrap().implementation_title, Some("outer"), "the manifest is that of the jar");
+}
+
+#[test]
+fn an_entry_is_found_by_what_its_url_says() {
+    let path = class_path(&[("a.jar", multi_release("Multi-Release: true\n")), ("b.jar", jar(Keep::Stored, &[("a/A.class", b"b")]))], 17);
+    let content = |jar, name| path.find_in_jar(jar, name).map(|hit| hit.bytes().unwrap().into_owned());
+    assert_eq!(content(0, "META-INF/versions/9/a/A.class").as_deref(), Some(&b"9"[..]));
+    assert_eq!(content(0, "a/A.class").as_deref(), Some(&b"11"[..]));
+    assert_eq!(content(1, "a/A.class").as_deref(), Some(&b"b"[..]));
+    assert!(content(1, "a/New.class").is_none() && content(2, "a/A.class").is_none());
+    for hit in path.entries() {
+        let again = path.find_in_jar(hit.jar_number(), &hit.name_in_jar()).unwrap();
+        assert_eq!(again.bytes().unwrap(), hit.bytes().unwrap(), "{}", hit.name_in_jar());
+    }
 }
 
 #[test]

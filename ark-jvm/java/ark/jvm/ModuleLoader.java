@@ -1,0 +1,221 @@
+package ark.jvm;
+
+import java.io.ByteArrayInputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.net.MalformedURLException;
+import java.net.URL;
+import java.net.URLClassLoader;
+import java.nio.charset.StandardCharsets;
+import java.security.CodeSource;
+import java.security.ProtectionDomain;
+import java.security.cert.Certificate;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.Enumeration;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+
+/**
+ * Loads the classes of one class path: a module's own, or those of the layer of libraries behind it. It sees the JDK, itself, and its
+ * layer, and nothing of the base. What the class path holds is known to native code, by a handle that is never used again.
+ */
+public final class ModuleLoader extends URLClassLoader {
+    static {
+        registerAsParallelCapable();
+    }
+
+    private static final ClassLoader SYSTEM = ClassLoader.getSystemClassLoader();
+    private static final ClassLoader PLATFORM = ClassLoader.getPlatformClassLoader();
+    private static final Set<String> JDK = new HashSet<>();
+
+    static {
+        for (java.lang.Module module : ModuleLayer.boot().modules()) {
+            JDK.addAll(module.getPackages());
+        }
+    }
+
+    private static final String FACTORIES = "META-INF/spring.factories";
+    private static final byte[] OUR_FACTORIES = ("org.springframework.context.ApplicationContextInitializer=ark.spring.Initializer\n"
+            + "org.springframework.boot.env.EnvironmentPostProcessor=ark.spring.Settings\n"
+            + "org.springframework.boot.EnvironmentPostProcessor=ark.spring.Settings4\n").getBytes(StandardCharsets.ISO_8859_1);
+
+    final long classPath;
+    private final ModuleLoader layer;
+    private final ConcurrentHashMap<Integer, ProtectionDomain> domains = new ConcurrentHashMap<>();
+    /** The module whose own loader this is; null for a layer's. */
+    volatile Module module;
+
+    ModuleLoader(String name, long classPath, ModuleLoader layer) {
+        super(name, new URL[0], layer == null ? PLATFORM : layer);
+        this.classPath = classPath;
+        this.layer = layer;
+    }
+
+    /** The module of the code that runs on this thread, by its context class loader or its thread group; null for the base's. */
+    static Module current() {
+        Thread thread = Thread.currentThread();
+        for (ThreadGroup group = thread.getThreadGroup(); group != null; group = group.getParent()) {
+            if (group instanceof Module.Group) {
+                return ((Module.Group) group).module();
+            }
+        }
+        for (ClassLoader loader = thread.getContextClassLoader(); loader != null; loader = loader.getParent()) {
+            if (loader instanceof ModuleLoader && ((ModuleLoader) loader).module != null) {
+                return ((ModuleLoader) loader).module;
+            }
+        }
+        return null;
+    }
+
+    @Override
+    protected Class<?> loadClass(String name, boolean resolve) throws ClassNotFoundException {
+        synchronized (getClassLoadingLock(name)) {
+            Class<?> loaded = findLoadedClass(name);
+            return loaded != null ? loaded : load(name);
+        }
+    }
+
+    private Class<?> load(String name) throws ClassNotFoundException {
+        int dot = name.lastIndexOf('.');
+        String place = dot < 0 ? "" : name.substring(0, dot);
+        if (JDK.contains(place)) {
+            return SYSTEM.loadClass(name);
+        }
+        if (place.equals("ark.jvm")) {
+            return Class.forName(name, false, ModuleLoader.class.getClassLoader());
+        }
+        if (module != null && place.equals("ark.spring")) {
+            byte[] helper = Native.helper(name);
+            if (helper != null) {
+                return defineClass(name, helper, 0, helper.length);
+            }
+        }
+        int jar = Native.jarOf(classPath, name);
+        if (jar >= 0) {
+            describe(place, jar);
+            return Native.define(this, classPath, name, domain(jar));
+        }
+        if (layer != null) {
+            return layer.loadClass(name);
+        }
+        throw new ClassNotFoundException(name);
+    }
+
+    @Override
+    protected Class<?> findClass(String name) throws ClassNotFoundException {
+        return loadClass(name, false);
+    }
+
+    private void describe(String place, int jar) {
+        if (place.isEmpty() || getDefinedPackage(place) != null) {
+            return;
+        }
+        String[] is = Native.describe(classPath, jar, place);
+        try {
+            definePackage(place, is[0], is[1], is[2], is[3], is[4], is[5], null);
+        } catch (IllegalArgumentException another) {
+            // Another thread was faster.
+        }
+    }
+
+    private ProtectionDomain domain(int jar) {
+        return domains.computeIfAbsent(jar, number -> {
+            CodeSource source = new CodeSource(url(Native.location(classPath, number, false), classPath), (Certificate[]) null);
+            return new ProtectionDomain(source, null, this, null);
+        });
+    }
+
+    private static URL url(String text, long classPath) {
+        try {
+            return text == null ? null : new URL(null, text, text.startsWith("jar:") ? new ModuleUrls(classPath) : null);
+        } catch (MalformedURLException impossible) {
+            return null;
+        }
+    }
+
+    /** The places of this loader's own classes and jars. */
+    @Override
+    public URL[] getURLs() {
+        List<URL> urls = new ArrayList<>();
+        for (int jar = 0; ; jar++) {
+            String location = Native.location(classPath, jar, true);
+            if (location == null) {
+                return urls.toArray(new URL[0]);
+            }
+            urls.add(url(location, classPath));
+        }
+    }
+
+    @Override
+    public URL findResource(String path) {
+        return url(Native.url(classPath, path, 0), classPath);
+    }
+
+    @Override
+    public Enumeration<URL> findResources(String path) throws IOException {
+        List<URL> found = new ArrayList<>();
+        URL next;
+        while ((next = url(Native.url(classPath, path, found.size()), classPath)) != null) {
+            found.add(next);
+        }
+        if (module != null && path.equals(FACTORIES)) {
+            found.add(new URL(null, "ark:/" + FACTORIES, new Bytes(OUR_FACTORIES)));
+        }
+        return Collections.enumeration(found);
+    }
+
+    @Override
+    public URL getResource(String path) {
+        URL own = findResource(path);
+        return own != null ? own : getParent().getResource(path);
+    }
+
+    @Override
+    public Enumeration<URL> getResources(String path) throws IOException {
+        List<URL> all = Collections.list(findResources(path));
+        all.addAll(Collections.list(getParent().getResources(path)));
+        return Collections.enumeration(all);
+    }
+
+    @Override
+    public InputStream getResourceAsStream(String path) {
+        byte[] bytes = Native.bytes(classPath, path, 0);
+        return bytes != null ? new ByteArrayInputStream(bytes) : getParent().getResourceAsStream(path);
+    }
+
+    /** Nothing was opened: the archives belong to native code, and go when this loader is collected. */
+    @Override
+    public void close() {
+    }
+
+    @Override
+    protected String findLibrary(String name) {
+        return Native.library(classPath, System.mapLibraryName(name));
+    }
+
+    /** A URL with fixed contents. */
+    private static final class Bytes extends java.net.URLStreamHandler {
+        private final byte[] bytes;
+
+        Bytes(byte[] bytes) {
+            this.bytes = bytes;
+        }
+
+        @Override
+        protected java.net.URLConnection openConnection(URL url) {
+            return new java.net.URLConnection(url) {
+                @Override
+                public void connect() {
+                }
+
+                @Override
+                public InputStream getInputStream() {
+                    return new ByteArrayInputStream(bytes);
+                }
+            };
+        }
+    }
+}

@@ -1,0 +1,51 @@
+package ark.jvm;
+
+import java.security.ProtectionDomain;
+
+/** What native code does. A handle that is no longer known is answered as an empty class path. */
+final class Native {
+    private Native() {
+    }
+
+    /** The number of the jar that has the class {@code name}; negative where none has it. */
+    static native int jarOf(long classPath, String name);
+
+    /** Defines the class {@code name}, which is there. */
+    static native Class<?> define(ModuleLoader loader, long classPath, String name, ProtectionDomain domain);
+
+    /** The bytes of the {@code nth} resource at {@code path}; null where there are fewer. */
+    static native byte[] bytes(long classPath, String path, int nth);
+
+    /** The bytes of the resource with this URL; null where there is none. */
+    static native byte[] bytesAt(long classPath, String url);
+
+    /** The URL of the {@code nth} resource at {@code path}; null where there are fewer. */
+    static native String url(long classPath, String path, int nth);
+
+    /** The URL of a jar; null beyond the last. With {@code real} it is a file from now on, also for one inside of the package. */
+    static native String location(long classPath, int jar, boolean real);
+
+    /** What the manifest of {@code jar} says of a package: title, version and vendor of specification and implementation. */
+    static native String[] describe(long classPath, int jar, String place);
+
+    /** A file with the native library {@code file}, this loader's alone; null where there is none. */
+    static native String library(long classPath, String file);
+
+    /** The bytes of a class of {@code ark.spring}; null where there is none. */
+    static native byte[] helper(String name);
+
+    /** Whether a class has been initialised: only then do its static fields have values. */
+    static native boolean initialised(Class<?> type);
+
+    /** The module is up, its web server on {@code port}; 0 where it has none. */
+    static native void started(long module, int port);
+
+    /** The module did not come up. */
+    static native void failed(long module, String problem);
+
+    /** A piece of what the module writes to a stream. */
+    static native void output(long module, boolean error, byte[] bytes, int from, int length);
+
+    /** The module tried to end the base. */
+    static native void exitRefused(long module, int status);
+}

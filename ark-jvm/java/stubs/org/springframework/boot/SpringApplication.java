@@ -1,0 +1,4 @@
+package org.springframework.boot;
+
+public class SpringApplication {
+}

@@ -1,0 +1,7 @@
+package org.springframework.context;
+
+public interface ConfigurableApplicationContext extends ApplicationContext {
+    org.springframework.core.env.ConfigurableEnvironment getEnvironment();
+
+    void addApplicationListener(ApplicationListener<?> listener);
+}

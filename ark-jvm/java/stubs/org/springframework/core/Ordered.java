@@ -1,0 +1,7 @@
+package org.springframework.core;
+
+public interface Ordered {
+    int HIGHEST_PRECEDENCE = Integer.MIN_VALUE;
+
+    int getOrder();
+}

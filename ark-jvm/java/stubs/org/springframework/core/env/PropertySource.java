@@ -1,0 +1,4 @@
+package org.springframework.core.env;
+
+public abstract class PropertySource<T> {
+}

@@ -2,7 +2,7 @@
 
 /// Bounds of one package: its outer jar and, in sum, the jars inside.
 ///
-/// The defaults stand far above what 1,137 jars of a developer's machine and fat jars of 70 MB with 37,000 entries
+/// The defaults stand far above what 1,052 jars of a developer's machine and fat jars of 70 MB with 37,000 entries
 /// need, and far below what would hurt a base.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {

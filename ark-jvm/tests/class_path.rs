@@ -226,3 +226,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn class_paths_and_packages_may_be_used_by_all_threads_of_a_jvm() {
+    fn shared<T: Send + Sync + 'static>() {}
+    shared::<ClassPath>();
+    shared::<Archive>();
+    shared::<ark_jvm::Package>();
+    shared::<ark_jvm::share::Layers>();
+    shared::<ark_jvm::PackageError>();
+}

@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     path::Path,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use ark_model::{Failure, ModuleId, Reason};
@@ -18,7 +21,7 @@ use crate::{
     cache::Cache,
     engine::{self, Build},
     host::Host,
-    link,
+    link, memory,
     settings::Settings,
 };
 
@@ -53,6 +56,8 @@ pub(crate) struct Compiler {
     threads: rayon::ThreadPool,
     /// One compile at a time: each uses all the threads, and the memory of several would add up.
     turn: Semaphore,
+    /// How many compiles are under way or wait for their turn.
+    ordered: AtomicUsize,
 }
 
 impl Compiler {
@@ -72,7 +77,7 @@ impl Compiler {
             .build()
             .map_err(|error| unusable(build, &error.to_string()))?;
         let cache = Cache::open(&settings.cache, build, &engine)?;
-        Ok(Self { build, engine, linker, cache, mapped: Mutex::default(), threads, turn: Semaphore::new(1) })
+        Ok(Self { build, engine, linker, cache, mapped: Mutex::default(), threads, turn: Semaphore::new(1), ordered: AtomicUsize::new(0) })
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -88,6 +93,7 @@ impl Compiler {
 
     /// Compiles the component at `path`, keeps the code, and links it.
     pub(crate) async fn compile(self: &Arc<Self>, id: &Arc<ModuleId>, sha256: &Arc<str>, path: &Arc<Path>) -> Result<Code, Failure> {
+        let order = Order::begin(self);
         let _turn = self.turn.acquire().await.map_err(|_| unusable(self.build, "the base is ending"))?;
         let (this, id, sha256, path) = (Arc::clone(self), Arc::clone(id), Arc::clone(sha256), Arc::clone(path));
         let (done, code) = tokio::sync::oneshot::channel();
@@ -96,6 +102,10 @@ impl Compiler {
             let code = this.cached(&id, &sha256).and_then(|cached| cached.map_or_else(|| this.compile_now(&id, &sha256, &path), Ok));
             // Whoever waited may have given up; the cache has the code all the same.
             let _ = done.send(code);
+            // Nobody waits for the optimised build: it is the last of a module's compiles.
+            if order.is_last() && this.build == Build::Optimised {
+                memory::give_back();
+            }
         });
         code.await.map_err(|_| unusable(self.build, "the compiler panicked; see the base's log"))?
     }
@@ -142,6 +152,26 @@ impl Compiler {
         let image = component.image_range();
         let bytes = (image.end as usize).saturating_sub(image.start as usize) as u64;
         Ok(Code { pre, engine: self.engine.clone(), build: self.build, bytes, component })
+    }
+}
+
+/// A compile that somebody ordered, until it has ended.
+struct Order(Arc<Compiler>);
+
+impl Order {
+    fn begin(compiler: &Arc<Compiler>) -> Self {
+        compiler.ordered.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(compiler))
+    }
+
+    fn is_last(&self) -> bool {
+        self.0.ordered.load(Ordering::Acquire) == 1
+    }
+}
+
+impl Drop for Order {
+    fn drop(&mut self) {
+        self.0.ordered.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -9,6 +9,7 @@ mod engine;
 mod host;
 mod link;
 mod logging;
+mod memory;
 mod meter;
 mod module;
 mod outgoing;

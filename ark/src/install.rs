@@ -318,6 +318,7 @@ async fn admit<E: Clone>(
     let spec = Arc::new(ModuleSpec {
         id: Arc::clone(id),
         package,
+        context_path: Arc::clone(&context_path),
         limits,
         grants: manifest.grants.clone().and(&order.grants),
         args: order.args.clone(),

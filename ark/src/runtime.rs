@@ -30,6 +30,8 @@ pub struct ModuleSpec {
     pub id: Arc<ModuleId>,
     /// Its package.
     pub package: Package,
+    /// Where it answers, normalised: `/` or `/a/b`.
+    pub context_path: Arc<str>,
     /// Its bounds, resolved.
     pub limits: Limits,
     /// Its capabilities, those of manifest and order together.

@@ -18,7 +18,7 @@ use crate::{stats::Stats, upstream::Endpoint};
 pub(crate) struct Instance {
     pub(crate) target: Target<Endpoint>,
     pub(crate) stats: Arc<Stats>,
-    /// What `X-Forwarded-Prefix` says; none at the root.
+    /// What `X-Forwarded-Prefix` says where the context path is taken off; none where it stays.
     pub(crate) prefix: Option<HeaderValue>,
     inside: AtomicUsize,
     retired: AtomicBool,
@@ -32,7 +32,8 @@ pub(crate) struct Instance {
 impl Instance {
     pub(crate) fn new(target: Target<Endpoint>, stats: Arc<Stats>) -> Self {
         let places = usize::try_from(target.limits.concurrency).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
-        let prefix = HeaderValue::from_str(&target.context_path).ok().filter(|_| &*target.context_path != "/");
+        let prefix =
+            HeaderValue::from_str(&target.context_path).ok().filter(|_| &*target.context_path != "/" && !target.endpoint.keeps_prefix());
         Self {
             target,
             stats,

@@ -28,6 +28,11 @@ pub type Endpoint = Arc<dyn Upstream>;
 pub trait Upstream: Send + Sync + 'static {
     /// Answers `request`, which is known as `id`. Runs on the thread that polls it; the response's body streams from there too.
     fn call(&self, request: http::Request<Body>, id: &RequestId) -> BoxFuture<'static, Result<http::Response<Body>, UpstreamError>>;
+
+    /// Whether it is given paths with their context path, whatever the gateway's setting: it makes links with it.
+    fn keeps_prefix(&self) -> bool {
+        false
+    }
 }
 
 /// A request that a module did not answer.

@@ -85,6 +85,35 @@ public final class Module {
         }
     }
 
+    /** What the VM uses now: loaded classes, bytes of metaspace, bytes of heap, threads. */
+    static String figures() {
+        long metaspace = 0;
+        for (java.lang.management.MemoryPoolMXBean pool : java.lang.management.ManagementFactory.getMemoryPoolMXBeans()) {
+            if (pool.getName().equals("Metaspace")) {
+                metaspace = pool.getUsage().getUsed();
+            }
+        }
+        Runtime runtime = Runtime.getRuntime();
+        return java.lang.management.ManagementFactory.getClassLoadingMXBean().getLoadedClassCount() + " " + metaspace + " "
+                + (runtime.totalMemory() - runtime.freeMemory()) + " " + Thread.activeCount();
+    }
+
+    /** The port of the base's own web server, where the base is a Spring Boot application that has one; null otherwise. */
+    static String basePort() {
+        try {
+            for (Object context : Sweep.contextsOfBase()) {
+                Object environment = context.getClass().getMethod("getEnvironment").invoke(context);
+                Object port = environment.getClass().getMethod("getProperty", String.class).invoke(environment, "local.server.port");
+                if (port != null) {
+                    return port.toString();
+                }
+            }
+        } catch (Throwable absent) {
+            // A base of another kind.
+        }
+        return null;
+    }
+
     /** Makes a loader for a layer. */
     static ModuleLoader layer(String name, long classPath) {
         return new ModuleLoader(name, classPath, null);
@@ -197,8 +226,24 @@ public final class Module {
         return null;
     }
 
+    /** Begins to end the module; native code hears when that is done. */
+    void end(long patienceMillis) {
+        Thread ending = new Thread(Group.root(), () -> {
+            String said;
+            try {
+                said = stop(patienceMillis);
+            } catch (Throwable problem) {
+                said = "stopping it: " + problem + "\n";
+            }
+            Native.ended(id, said);
+        }, loader.getName() + " end");
+        ending.setContextClassLoader(ClassLoader.getSystemClassLoader());
+        ending.setDaemon(true);
+        ending.start();
+    }
+
     /** Closes what the module opened, and interrupts its threads. Answers with the threads that run on, a line each with their stacks. */
-    String stop(long patienceMillis) throws InterruptedException {
+    private String stop(long patienceMillis) throws InterruptedException {
         long end = System.nanoTime() + patienceMillis * 1_000_000;
         StringBuilder said = new StringBuilder();
         Thread closing = new Thread(group, () -> close(said), loader.getName() + " stop");

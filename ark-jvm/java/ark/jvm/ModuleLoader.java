@@ -93,10 +93,11 @@ public final class ModuleLoader extends URLClassLoader {
                 return defineClass(name, helper, 0, helper.length);
             }
         }
-        int jar = Native.jarOf(classPath, name);
-        if (jar >= 0) {
+        long found = Native.find(classPath, name);
+        if (found >= 0) {
+            int jar = (int) (found >> 32);
             describe(place, jar);
-            return Native.define(this, classPath, name, domain(jar));
+            return Native.define(this, classPath, (int) found, name, domain(jar));
         }
         if (layer != null) {
             return layer.loadClass(name);

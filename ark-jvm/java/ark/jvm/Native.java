@@ -7,11 +7,11 @@ final class Native {
     private Native() {
     }
 
-    /** The number of the jar that has the class {@code name}; negative where none has it. */
-    static native int jarOf(long classPath, String name);
+    /** Where the class {@code name} is: the number of its jar above, that of its entry in the lower 32 bits; negative where it is not. */
+    static native long find(long classPath, String name);
 
-    /** Defines the class {@code name}, which is there. */
-    static native Class<?> define(ModuleLoader loader, long classPath, String name, ProtectionDomain domain);
+    /** Defines the class {@code name}, found at {@code entry}. */
+    static native Class<?> define(ModuleLoader loader, long classPath, int entry, String name, ProtectionDomain domain);
 
     /** The bytes of the {@code nth} resource at {@code path}; null where there are fewer. */
     static native byte[] bytes(long classPath, String path, int nth);
@@ -45,6 +45,9 @@ final class Native {
 
     /** A piece of what the module writes to a stream. */
     static native void output(long module, boolean error, byte[] bytes, int from, int length);
+
+    /** The module was stopped; {@code said} tells what runs on all the same, and what else went wrong. */
+    static native void ended(long module, String said);
 
     /** The module tried to end the base. */
     static native void exitRefused(long module, int status);

@@ -162,6 +162,22 @@ final class Sweep {
         }
     }
 
+    /** The application contexts of a base that is a Spring Boot application: its shutdown hook knows them. */
+    static Collection<?> contextsOfBase() throws Throwable {
+        Class<?> registry = Class.forName("java.lang.ApplicationShutdownHooks");
+        Map<?, ?> hooks = (Map<?, ?>) get(registry, "hooks");
+        synchronized (registry) {
+            for (Object hook : hooks.keySet()) {
+                Object task = task((Thread) hook);
+                if (task != null && task.getClass().getName().equals("org.springframework.boot.SpringApplicationShutdownHook")
+                        && !(task.getClass().getClassLoader() instanceof ModuleLoader)) {
+                    return new ArrayList<>((Collection<?>) get(task, "contexts"));
+                }
+            }
+        }
+        return List.of();
+    }
+
     private static ClassLoader loaderOf(Object object) {
         return object == null ? null : object.getClass().getClassLoader();
     }

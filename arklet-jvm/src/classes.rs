@@ -1,0 +1,3 @@
+//! The Java side, compiled by the build: internal names and bytes.
+
+include!(concat!(env!("OUT_DIR"), "/classes.rs"));

@@ -1,0 +1,218 @@
+//! The native methods of `ark.jvm.Native`. A panic becomes an error in Java and never crosses.
+
+use std::{
+    ffi::{CStr, c_char, c_void},
+    panic::{AssertUnwindSafe, catch_unwind},
+    ptr,
+    sync::OnceLock,
+};
+
+use ark_jvm::class_file_name;
+use jni_sys::{JNIEnv, JNINativeMethod, jboolean, jbyte, jbyteArray, jclass, jint, jlong, jobject, jobjectArray, jstring};
+
+use crate::{
+    classes,
+    jni::{Env, object},
+    modules, shelf, vm,
+};
+
+/// All of them, as they are registered.
+pub(crate) fn table() -> Vec<JNINativeMethod> {
+    let native = |name: &'static CStr, signature: &'static CStr, function: *mut c_void| JNINativeMethod {
+        name: name.as_ptr().cast_mut(),
+        signature: signature.as_ptr().cast_mut(),
+        fnPtr: function,
+    };
+    vec![
+        native(c"find", c"(JLjava/lang/String;)J", find as *mut c_void),
+        native(
+            c"define",
+            c"(Lark/jvm/ModuleLoader;JILjava/lang/String;Ljava/security/ProtectionDomain;)Ljava/lang/Class;",
+            define as *mut c_void,
+        ),
+        native(c"bytes", c"(JLjava/lang/String;I)[B", bytes as *mut c_void),
+        native(c"bytesAt", c"(JLjava/lang/String;)[B", bytes_at as *mut c_void),
+        native(c"url", c"(JLjava/lang/String;I)Ljava/lang/String;", url as *mut c_void),
+        native(c"location", c"(JIZ)Ljava/lang/String;", location as *mut c_void),
+        native(c"describe", c"(JILjava/lang/String;)[Ljava/lang/String;", describe as *mut c_void),
+        native(c"library", c"(JLjava/lang/String;)Ljava/lang/String;", library as *mut c_void),
+        native(c"helper", c"(Ljava/lang/String;)[B", helper as *mut c_void),
+        native(c"initialised", c"(Ljava/lang/Class;)Z", initialised as *mut c_void),
+        native(c"started", c"(JI)V", started as *mut c_void),
+        native(c"failed", c"(JLjava/lang/String;)V", failed as *mut c_void),
+        native(c"ended", c"(JLjava/lang/String;)V", ended as *mut c_void),
+        native(c"output", c"(JZ[BII)V", output as *mut c_void),
+        native(c"exitRefused", c"(JI)V", exit_refused as *mut c_void),
+    ]
+}
+
+/// Runs a native method; `otherwise` where it panics, with an exception pending.
+fn guard<T>(env: *mut JNIEnv, otherwise: T, body: impl FnOnce(Env) -> T) -> T {
+    // SAFETY: the VM passed the pointer to this native method on this thread.
+    let env = unsafe { Env::new(env) };
+    catch_unwind(AssertUnwindSafe(|| body(env))).unwrap_or_else(|_| {
+        if !env.has_thrown() {
+            env.throw(c"java/lang/InternalError", "the arklet agent panicked; see its log");
+        }
+        otherwise
+    })
+}
+
+extern "system" fn find(env: *mut JNIEnv, _: jclass, path: jlong, name: jstring) -> jlong {
+    guard(env, -1, |env| {
+        let name = class_file_name(&env.text(name));
+        let Some(shelved) = shelf::get(path) else { return -1 };
+        let Some(hit) = shelved.path.find(&name) else { return -1 };
+        let jar = i64::try_from(hit.jar_number()).unwrap_or(0);
+        jar << 32 | i64::from(hit.number())
+    })
+}
+
+/// What the JDK itself defines classes by: unlike the public function it takes where they come from.
+type DefineWithSource =
+    unsafe extern "system" fn(*mut JNIEnv, *const c_char, jobject, *const jbyte, jint, jobject, *const c_char) -> jclass;
+
+fn define_with_source() -> Option<DefineWithSource> {
+    static FOUND: OnceLock<Option<DefineWithSource>> = OnceLock::new();
+    *FOUND.get_or_init(|| {
+        // SAFETY: looking a symbol up has no effect; where there is one of this name, it has this signature in every JDK since 8.
+        unsafe {
+            let symbol = libc::dlsym(libc::RTLD_DEFAULT, c"JVM_DefineClassWithSource".as_ptr());
+            if symbol.is_null() { None } else { Some(std::mem::transmute::<*mut c_void, DefineWithSource>(symbol)) }
+        }
+    })
+}
+
+extern "system" fn define(
+    env: *mut JNIEnv,
+    _: jclass,
+    loader: jobject,
+    path: jlong,
+    entry: jint,
+    name: jstring,
+    domain: jobject,
+) -> jclass {
+    guard(env, ptr::null_mut(), |env| {
+        let Some(shelved) = shelf::get(path) else { return ptr::null_mut() };
+        let number = u32::from_ne_bytes(entry.to_ne_bytes());
+        let Some(hit) = shelved.path.entry(number) else { return ptr::null_mut() };
+        // The bytes stay in this frame while the VM defines the class, which may ask for others meanwhile.
+        let bytes = match hit.bytes() {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                env.throw(c"java/lang/ClassFormatError", &error.to_string());
+                return ptr::null_mut();
+            }
+        };
+        match define_with_source() {
+            Some(define) => {
+                let mut internal: Vec<u8> = env.text(name).into_bytes();
+                internal.iter_mut().filter(|byte| **byte == b'.').for_each(|byte| *byte = b'/');
+                internal.push(0);
+                let source = shelved.location(hit.jar_number(), false).unwrap_or_default() + "\0";
+                let size = jint::try_from(bytes.len()).unwrap_or(jint::MAX);
+                // SAFETY: the VM's own function with references it just passed, names that end with a zero, and bytes that outlive the call.
+                unsafe { define(env.raw(), internal.as_ptr().cast(), loader, bytes.as_ptr().cast(), size, domain, source.as_ptr().cast()) }
+            }
+            None => {
+                let (Ok(vm), Ok(buffer)) = (vm::get(), env.buffer_over(&bytes)) else { return ptr::null_mut() };
+                env.call_through(loader, vm.names.define(), &[object(name), object(buffer), object(domain)])
+            }
+        }
+    })
+}
+
+extern "system" fn bytes(env: *mut JNIEnv, _: jclass, path: jlong, name: jstring, nth: jint) -> jbyteArray {
+    guard(env, ptr::null_mut(), |env| {
+        let name = env.text(name);
+        let Some(shelved) = shelf::get(path) else { return ptr::null_mut() };
+        let hit = shelved.path.find_all(&name).nth(usize::try_from(nth).unwrap_or(usize::MAX));
+        hit.and_then(|hit| hit.bytes().ok()).and_then(|bytes| env.bytes(&bytes).ok()).unwrap_or(ptr::null_mut())
+    })
+}
+
+extern "system" fn bytes_at(env: *mut JNIEnv, _: jclass, path: jlong, url: jstring) -> jbyteArray {
+    guard(env, ptr::null_mut(), |env| {
+        let url = env.text(url);
+        let Some(shelved) = shelf::get(path) else { return ptr::null_mut() };
+        let bytes = shelved.at(&url).and_then(|hit| hit.bytes().ok().and_then(|bytes| env.bytes(&bytes).ok()));
+        bytes.unwrap_or(ptr::null_mut())
+    })
+}
+
+extern "system" fn url(env: *mut JNIEnv, _: jclass, path: jlong, name: jstring, nth: jint) -> jstring {
+    guard(env, ptr::null_mut(), |env| {
+        let name = env.text(name);
+        let Some(shelved) = shelf::get(path) else { return ptr::null_mut() };
+        let hit = shelved.path.find_all(&name).nth(usize::try_from(nth).unwrap_or(usize::MAX));
+        let url = hit.and_then(|hit| shelved.url_of(&hit));
+        url.and_then(|url| env.string(&url).ok()).unwrap_or(ptr::null_mut())
+    })
+}
+
+extern "system" fn location(env: *mut JNIEnv, _: jclass, path: jlong, jar: jint, real: jboolean) -> jstring {
+    guard(env, ptr::null_mut(), |env| {
+        let location = shelf::get(path).and_then(|shelved| shelved.location(usize::try_from(jar).ok()?, real));
+        location.and_then(|location| env.string(&location).ok()).unwrap_or(ptr::null_mut())
+    })
+}
+
+extern "system" fn describe(env: *mut JNIEnv, _: jclass, path: jlong, jar: jint, place: jstring) -> jobjectArray {
+    guard(env, ptr::null_mut(), |env| {
+        let place = env.text(place).replace('.', "/");
+        let shelved = shelf::get(path);
+        let jar = shelved.as_ref().and_then(|shelved| shelved.path.jars().get(usize::try_from(jar).ok()?));
+        let described = match jar.and_then(|jar| jar.package(&place).ok()) {
+            Some(is) => [
+                is.specification_title,
+                is.specification_version,
+                is.specification_vendor,
+                is.implementation_title,
+                is.implementation_version,
+                is.implementation_vendor,
+            ],
+            None => [None; 6],
+        };
+        env.optional_strings(&described).unwrap_or(ptr::null_mut())
+    })
+}
+
+extern "system" fn library(env: *mut JNIEnv, _: jclass, path: jlong, file: jstring) -> jstring {
+    guard(env, ptr::null_mut(), |env| {
+        let file = env.text(file);
+        let place = shelf::get(path).and_then(|shelved| shelved.library(path, &file));
+        place.and_then(|place| env.string(&place).ok()).unwrap_or(ptr::null_mut())
+    })
+}
+
+extern "system" fn helper(env: *mut JNIEnv, _: jclass, name: jstring) -> jbyteArray {
+    guard(env, ptr::null_mut(), |env| {
+        let name = env.text(name).replace('.', "/");
+        let class = classes::SPRING.iter().find(|(known, _)| *known == name);
+        class.and_then(|(_, bytes)| env.bytes(bytes).ok()).unwrap_or(ptr::null_mut())
+    })
+}
+
+extern "system" fn initialised(env: *mut JNIEnv, _: jclass, class: jclass) -> jboolean {
+    guard(env, false, |_| vm::get().is_ok_and(|vm| vm.jvmti.is_initialised(class)))
+}
+
+extern "system" fn started(env: *mut JNIEnv, _: jclass, module: jlong, port: jint) {
+    guard(env, (), |_| modules::started(module, u16::try_from(port).unwrap_or(0)));
+}
+
+extern "system" fn failed(env: *mut JNIEnv, _: jclass, module: jlong, problem: jstring) {
+    guard(env, (), |env| modules::failed(module, env.text(problem)));
+}
+
+extern "system" fn ended(env: *mut JNIEnv, _: jclass, module: jlong, said: jstring) {
+    guard(env, (), |env| modules::ended(module, env.text(said)));
+}
+
+extern "system" fn output(env: *mut JNIEnv, _: jclass, module: jlong, error: jboolean, array: jbyteArray, from: jint, count: jint) {
+    guard(env, (), |env| modules::output(module, error, &env.bytes_of(array, from, count)));
+}
+
+extern "system" fn exit_refused(env: *mut JNIEnv, _: jclass, module: jlong, status: jint) {
+    guard(env, (), |_| modules::exit_refused(module, status));
+}

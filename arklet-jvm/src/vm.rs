@@ -1,0 +1,274 @@
+//! The VM as the agent holds it: its Java side, and a few threads that are attached to it.
+
+use std::{
+    ffi::{CString, c_void},
+    panic::{AssertUnwindSafe, catch_unwind},
+    ptr,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use jni_sys::{JNI_VERSION_1_8, JavaVM, JavaVMAttachArgs, jclass, jfieldID, jmethodID};
+
+use crate::{
+    classes,
+    jni::{Env, Global, Thrown, object},
+    jvmti::Jvmti,
+    natives,
+};
+
+/// Threads that wait for work in Java. What takes long runs on threads of Java's own.
+const WORKERS: usize = 3;
+/// Freed when the heap is full, so that a module can still be removed.
+const BALLAST_BYTES: i32 = 1 << 20;
+/// How long the end of the VM waits for the workers to leave it: threads that are in native code then hold it up for longer.
+const LEAVING: Duration = Duration::from_millis(100);
+
+static VM: OnceLock<Vm> = OnceLock::new();
+
+type Job = Box<dyn FnOnce(Env) + Send>;
+
+/// The one VM of this process.
+pub(crate) struct Vm {
+    java: JavaVmPointer,
+    pub(crate) jvmti: Jvmti,
+    /// Which Java it is: 17, 21, …
+    pub(crate) feature: u16,
+    pub(crate) names: Names,
+    jobs: Mutex<Option<mpsc::Sender<Job>>>,
+    live: AtomicUsize,
+    ballast: Mutex<Option<Global>>,
+    exhausted: AtomicBool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct JavaVmPointer(*mut JavaVM);
+
+// SAFETY: the interface of a VM may be used on any thread.
+unsafe impl Send for JavaVmPointer {}
+// SAFETY: as above.
+unsafe impl Sync for JavaVmPointer {}
+
+/// What of the Java side is called from here. Ids stay valid as long as their class, which is held.
+pub(crate) struct Names {
+    module: Global,
+    layer: jmethodID,
+    start: jmethodID,
+    end: jmethodID,
+    reclaim: jmethodID,
+    figures: jmethodID,
+    base_port: jmethodID,
+    loader: jfieldID,
+    define: jmethodID,
+}
+
+// SAFETY: ids of methods and fields are valid on every thread.
+unsafe impl Send for Names {}
+// SAFETY: as above.
+unsafe impl Sync for Names {}
+
+impl Names {
+    pub(crate) fn module(&self) -> jclass {
+        self.module.get()
+    }
+
+    pub(crate) fn layer(&self) -> jmethodID {
+        self.layer
+    }
+
+    pub(crate) fn start(&self) -> jmethodID {
+        self.start
+    }
+
+    pub(crate) fn end(&self) -> jmethodID {
+        self.end
+    }
+
+    pub(crate) fn reclaim(&self) -> jmethodID {
+        self.reclaim
+    }
+
+    pub(crate) fn figures(&self) -> jmethodID {
+        self.figures
+    }
+
+    pub(crate) fn base_port(&self) -> jmethodID {
+        self.base_port
+    }
+
+    pub(crate) fn loader(&self) -> jfieldID {
+        self.loader
+    }
+
+    pub(crate) fn define(&self) -> jmethodID {
+        self.define
+    }
+}
+
+/// The VM has ended, or ends.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the JVM is ending")]
+pub(crate) struct Ended;
+
+/// The VM, once the agent has set foot in it.
+pub(crate) fn get() -> Result<&'static Vm, Ended> {
+    VM.get().ok_or(Ended)
+}
+
+/// Runs `job` on an attached thread, some time. Without a VM it is dropped.
+pub(crate) fn post(job: impl FnOnce(Env) + Send + 'static) {
+    if let Some(vm) = VM.get()
+        && let Some(jobs) = vm.jobs().as_ref()
+    {
+        let _ = jobs.send(Box::new(job));
+    }
+}
+
+/// Runs `job` on an attached thread.
+pub(crate) async fn run<T: Send + 'static>(job: impl FnOnce(Env) -> T + Send + 'static) -> Result<T, Ended> {
+    let (done, value) = tokio::sync::oneshot::channel();
+    post(move |env| {
+        let _ = done.send(job(env));
+    });
+    value.await.map_err(|_| Ended)
+}
+
+impl Vm {
+    fn jobs(&self) -> std::sync::MutexGuard<'_, Option<mpsc::Sender<Job>>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Brings the Java side into the VM and attaches the workers. Called once, on a thread of Java.
+    pub(crate) fn enter(java: *mut JavaVM, jvmti: Jvmti, env: Env) -> Result<(), String> {
+        let said = |what: &'static str| move |thrown: Thrown| format!("{what}: {thrown}");
+        if classes::BASE.is_empty() {
+            return Err("this agent was built without a JDK and has no Java side; build it where there is a javac".to_owned());
+        }
+        let feature = feature(env).map_err(said("asking for the version"))?;
+        let names = names(env).map_err(said("defining the Java side"))?;
+        let ballast = env.new_byte_array(BALLAST_BYTES).map_err(said("setting memory aside"))?;
+        let (sender, receiver) = mpsc::channel();
+        let vm = Self {
+            java: JavaVmPointer(java),
+            jvmti,
+            feature,
+            names,
+            jobs: Mutex::new(Some(sender)),
+            live: AtomicUsize::new(0),
+            ballast: Mutex::new(Some(env.global(ballast))),
+            exhausted: AtomicBool::new(false),
+        };
+        VM.set(vm).map_err(|_| "the agent is there already".to_owned())?;
+        let receiver = Arc::new(Mutex::new(receiver));
+        for number in 0..WORKERS {
+            let receiver = Arc::clone(&receiver);
+            let worker = thread::Builder::new().name(format!("arklet-jvm-{number}"));
+            worker.spawn(move || work(&receiver)).map_err(|error| format!("starting a thread: {error}"))?;
+        }
+        Ok(())
+    }
+
+    /// The heap or the metaspace is full: the next job begins with some memory.
+    pub(crate) fn is_exhausted(&self) {
+        self.exhausted.store(true, Ordering::Release);
+    }
+
+    /// Lets the workers go, so that they do not hold the end of the VM up.
+    pub(crate) fn leave(&self) {
+        *self.jobs() = None;
+        let end = Instant::now() + LEAVING;
+        while self.live.load(Ordering::Acquire) > 0 && Instant::now() < end {
+            thread::sleep(Duration::from_micros(200));
+        }
+    }
+}
+
+/// What a worker does. It is attached once, for attaching takes memory of the heap, and as a daemon, for others keep the VM from ending.
+fn work(jobs: &Mutex<mpsc::Receiver<Job>>) {
+    let Some(vm) = VM.get() else { return };
+    let mut arguments = JavaVMAttachArgs { version: JNI_VERSION_1_8, name: c"arklet".as_ptr().cast_mut(), group: ptr::null_mut() };
+    let mut env: *mut c_void = ptr::null_mut();
+    let java = vm.java.0;
+    // SAFETY: the pointer is the VM's own; the arguments and the answer are places of ours.
+    let code = unsafe { ((**java).v1_4.AttachCurrentThreadAsDaemon)(java, &raw mut env, (&raw mut arguments).cast()) };
+    if code != 0 {
+        tracing::error!(code, "a thread could not be attached to the JVM");
+        return;
+    }
+    vm.live.fetch_add(1, Ordering::AcqRel);
+    // SAFETY: the VM wrote it for this thread, which is attached until below.
+    let env = unsafe { Env::new(env.cast()) };
+    loop {
+        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = job else { break };
+        if vm.exhausted.swap(false, Ordering::AcqRel) {
+            drop(vm.ballast.lock().unwrap_or_else(PoisonError::into_inner).take());
+        }
+        env.frame(|| {
+            if catch_unwind(AssertUnwindSafe(|| job(env))).is_err() {
+                tracing::error!("work in the JVM panicked");
+            }
+            if let Err(thrown) = env.check() {
+                tracing::error!(%thrown, "work in the JVM left an exception");
+            }
+        });
+    }
+    // SAFETY: as above; this thread uses nothing of the VM from here on.
+    unsafe { ((**java).v1_4.DetachCurrentThread)(java) };
+    vm.live.fetch_sub(1, Ordering::AcqRel);
+}
+
+/// The feature version of this Java.
+fn feature(env: Env) -> Result<u16, Thrown> {
+    let system = env.class(c"java/lang/System")?;
+    let get = env.static_method(system, c"getProperty", c"(Ljava/lang/String;)Ljava/lang/String;")?;
+    let name = env.string("java.specification.version")?;
+    let version = env.text(env.call_static(system, get, &[object(name)])?);
+    Ok(version.parse().unwrap_or(17))
+}
+
+/// Defines the Java side beside the base's classes: they see each other by no name that a base would use.
+fn names(env: Env) -> Result<Names, Thrown> {
+    let class_loader = env.class(c"java/lang/ClassLoader")?;
+    let system = env.static_method(class_loader, c"getSystemClassLoader", c"()Ljava/lang/ClassLoader;")?;
+    let system = env.call_static(class_loader, system, &[])?;
+    let mut module = ptr::null_mut();
+    for (name, bytes) in classes::BASE {
+        let c_name = CString::new(*name).unwrap_or_default();
+        let class = env.define(&c_name, system, bytes)?;
+        match *name {
+            "ark/jvm/Module" => module = class,
+            "ark/jvm/Native" => env.register(class, &natives::table())?,
+            "ark/jvm/Sweep" => may_see_everything(env, class)?,
+            _ => {}
+        }
+    }
+    let define = c"(Ljava/lang/String;Ljava/nio/ByteBuffer;Ljava/security/ProtectionDomain;)Ljava/lang/Class;";
+    let start = c"(JLjava/lang/String;JLark/jvm/ModuleLoader;Ljava/lang/String;[Ljava/lang/String;[Ljava/lang/String;[Ljava/lang/String;)Lark/jvm/Module;";
+    Ok(Names {
+        layer: env.static_method(module, c"layer", c"(Ljava/lang/String;J)Lark/jvm/ModuleLoader;")?,
+        start: env.static_method(module, c"start", start)?,
+        end: env.method(module, c"end", c"(J)V")?,
+        reclaim: env.method(module, c"reclaim", c"(Lark/jvm/ModuleLoader;)Ljava/lang/String;")?,
+        figures: env.static_method(module, c"figures", c"()Ljava/lang/String;")?,
+        base_port: env.static_method(module, c"basePort", c"()Ljava/lang/String;")?,
+        loader: env.field(module, c"loader", c"Lark/jvm/ModuleLoader;")?,
+        define: env.method(class_loader, c"defineClass", define)?,
+        module: env.global(module),
+    })
+}
+
+/// Hands the look-up object that sees every field to the sweep. Through this interface it needs no permission, so that no option has
+/// to open the JDK.
+fn may_see_everything(env: Env, sweep: jclass) -> Result<(), Thrown> {
+    let signature = c"Ljava/lang/invoke/MethodHandles$Lookup;";
+    let lookup = env.class(c"java/lang/invoke/MethodHandles$Lookup")?;
+    let all = env.get_static(lookup, env.static_field(lookup, c"IMPL_LOOKUP", signature)?);
+    env.set_static(sweep, env.static_field(sweep, c"all", signature)?, all);
+    env.check()
+}

@@ -9,10 +9,10 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use ark::{Base, Desired, NotUp};
+use ark::{Base, Desired, Event, Listener, NotUp};
 use ark_model::{
     Failure, InstallOrder, ModuleId, Reason,
     api::{BaseView, ModuleView},
@@ -20,6 +20,7 @@ use ark_model::{
 use ark_wasm::Wasm;
 use gateway::{Endpoint, Gateway};
 use rustix::fs::FlockOperation;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     commands::Operations,
@@ -29,6 +30,22 @@ use crate::{
     packages::{Bounds, Fetcher, Keys, Store},
     system,
 };
+
+/// How long tidying the packages waits at least, and at most.
+const AT_THE_SOONEST: Duration = Duration::from_secs(1);
+const AT_THE_LATEST: Duration = Duration::from_secs(3_600);
+
+/// Tells when a module has gone, or did not come up: its package may have lost its last user.
+struct Unused(Arc<Store>);
+
+impl Listener for Unused {
+    fn on(&self, event: &Event) -> Result<(), Failure> {
+        if matches!(event, Event::AfterStop(_) | Event::StartFailed(..)) {
+            self.0.untidy.notify_one();
+        }
+        Ok(())
+    }
+}
 
 /// What an agent is made of.
 pub struct Builder {
@@ -111,20 +128,25 @@ impl Builder {
         let journal_path = data.join("journal");
         let (journal, desired) = FileJournal::open(&journal_path).map_err(|error| opened("open the journal", &journal_path, &error))?;
         let packages = data.join("packages/sha256");
-        let store =
-            Store::open(packages.clone(), self.bounds.package_bytes).map_err(|error| opened("open the packages", &packages, &error))?;
+        let store = Store::open(packages.clone(), self.bounds.clone()).map_err(|error| opened("open the packages", &packages, &error))?;
         let store = Arc::new(store);
         let wasm = (self.wasm)(Wasm::builder(self.wasm_settings)).build()?;
         let gateway = Gateway::new(self.gateway);
         let metrics = Arc::new(Metrics::new(&gateway));
-        let base = Base::builder(now).settings(self.container).runtime(Arc::new(wasm)).journal(Arc::new(journal)).build(
-            Arc::new(Fetcher::new(Arc::clone(&store), self.bounds, self.keys)),
-            Arc::clone(&gateway) as Arc<dyn ark::Traffic<Endpoint>>,
-        );
+        let base = Base::builder(now)
+            .settings(self.container)
+            .runtime(Arc::new(wasm))
+            .journal(Arc::new(journal))
+            .listener(Unused(Arc::clone(&store)))
+            .build(
+                Arc::new(Fetcher::new(Arc::clone(&store), self.bounds, self.keys)),
+                Arc::clone(&gateway) as Arc<dyn ark::Traffic<Endpoint>>,
+            );
         Ok(Arc::new(Agent {
             base,
             gateway,
             store,
+            tidying: CancellationToken::new().drop_guard(),
             metrics,
             identity: self.identity,
             operations: Operations::default(),
@@ -145,6 +167,8 @@ pub struct Agent {
     pub gateway: Arc<Gateway>,
     /// The packages.
     pub store: Arc<Store>,
+    /// Packages are tidied as long as the agent lives.
+    tidying: DropGuard,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) identity: Identity,
     pub(crate) operations: Operations,
@@ -177,7 +201,7 @@ impl Agent {
     pub async fn bring_up(&self, files: Vec<InstallOrder>) -> Vec<NotUp> {
         let desired = self.remembered.lock().ok().and_then(|mut remembered| remembered.take()).unwrap_or_default();
         let not_up = self.base.bring_up(desired, files).await;
-        self.tidy();
+        self.keep_tidy();
         self.ready.store(true, Ordering::Release);
         not_up
     }
@@ -200,9 +224,22 @@ impl Agent {
         self.base.shut_down().await;
     }
 
-    /// Removes packages that no module uses any more.
-    pub(crate) fn tidy(&self) {
-        self.store.tidy(&self.base.modules().into_iter().map(|module| module.sha256).collect());
+    /// Removes packages that no module uses any more: now, whenever one may have lost its last user, and when its time is over.
+    fn keep_tidy(&self) {
+        let (base, store) = (self.base.clone(), Arc::clone(&self.store));
+        tokio::spawn(self.tidying.token().clone().run_until_cancelled_owned(async move {
+            loop {
+                let uses = base.modules().into_iter().map(|module| module.sha256).collect();
+                let tidied = Arc::clone(&store);
+                let again = tokio::task::spawn_blocking(move || tidied.tidy(&uses)).await.ok().flatten();
+                tokio::select! {
+                    () = store.untidy.notified() => {}
+                    () = tokio::time::sleep(again.unwrap_or(AT_THE_LATEST).min(AT_THE_LATEST)) => {}
+                }
+                // Of many that come or go together, the last is waited for.
+                tokio::time::sleep(AT_THE_SOONEST).await;
+            }
+        }));
     }
 
     pub(crate) fn modules(&self) -> Vec<ModuleView> {
@@ -235,7 +272,7 @@ impl Agent {
         }
     }
 
-    pub(crate) fn uptime(&self) -> std::time::Duration {
+    pub(crate) fn uptime(&self) -> Duration {
         self.started.elapsed()
     }
 }

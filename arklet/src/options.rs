@@ -1,6 +1,6 @@
 //! What the command line says, checked before anything starts.
 
-use std::{fmt, fs, io, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{fmt, fs, io, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use ark_model::Activation;
 use arklet::{
@@ -76,6 +76,9 @@ pub(crate) struct Options {
     /// The largest package, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 256)]
     max_package: u64,
+    /// How long a package stays that no module uses, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 3_600)]
+    keep_unused: u64,
     /// Accept only packages signed by this minisign public key; may be given several times
     #[arg(long, value_name = "KEY")]
     require_key: Vec<String>,
@@ -188,7 +191,11 @@ impl Options {
         };
         let container = ark::Settings { activation, remove_broken: self.remove_broken, ..ark::Settings::default() };
         let gateway = gateway::Settings { strip_prefix: !self.keep_prefix, ..gateway::Settings::default() };
-        let bounds = Bounds { package_bytes: self.max_package.clamp(1, 1 << 20) << 20, ..Bounds::default() };
+        let bounds = Bounds {
+            package_bytes: self.max_package.clamp(1, 1 << 20) << 20,
+            unused_for: Duration::from_secs(self.keep_unused.max(1)),
+            ..Bounds::default()
+        };
         let builder = Agent::builder(self.data_dir()).identity(identity).container(container).gateway(gateway);
         Ok(builder.bounds(bounds).keys(Keys::new(&self.require_key)?))
     }

@@ -5,7 +5,10 @@ use std::{
     io,
     net::SocketAddr,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     thread,
     time::Duration,
@@ -198,7 +201,10 @@ async fn connection<S>(gateway: Arc<Gateway>, server: &auto::Builder<TokioExecut
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let (begun, longest) = (Arc::new(AtomicBool::new(false)), gateway.settings.head_timeout);
+    let asked = Arc::clone(&begun);
     let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
+        asked.store(true, Ordering::Relaxed);
         let gateway = Arc::clone(&gateway);
         async move {
             request.extensions_mut().insert(peer);
@@ -207,8 +213,18 @@ where
         }
     });
     let served = server.serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = watcher.watch(served.into_owned()).await {
-        tracing::debug!(peer = %peer.address, %error, "a connection ended early");
+    // The server itself knows no bound until it has seen which protocol the client speaks.
+    let silent = async {
+        tokio::time::sleep(longest).await;
+        if begun.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        served = watcher.watch(served.into_owned()) => if let Err(error) = served {
+            tracing::debug!(peer = %peer.address, %error, "a connection ended early");
+        },
+        () = silent => tracing::debug!(peer = %peer.address, "a client did not say in time what it wants"),
     }
 }
 

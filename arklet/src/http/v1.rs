@@ -192,7 +192,7 @@ pub(super) struct LogQuery {
 }
 
 /// The lines of a module's log, one JSON object a line.
-#[utoipa::path(get, path = "/v1/modules/{name}/{version}/logs", tag = "modules", params(("name" = String, Path, description = "The module's name"), ("version" = String, Path, description = "Its version"), ("follow" = Option<bool>, Query, description = "Go on as lines come"), ("tail" = Option<usize>, Query, description = "How many of the latest lines")), responses((status = 200, content_type = "application/x-ndjson", body = LogLine), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+#[utoipa::path(get, path = "/v1/modules/{name}/{version}/logs", tag = "modules", params(("name" = String, Path, description = "The module's name"), ("version" = String, Path, description = "Its version"), ("follow" = Option<bool>, Query, description = "Go on as lines come, until the module is gone"), ("tail" = Option<usize>, Query, description = "How many of the latest lines")), responses((status = 200, content_type = "application/x-ndjson", body = LogLine), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
 pub(super) async fn logs(
     State(agent): Shared,
     Path(path): Path<(String, String)>,
@@ -204,9 +204,11 @@ pub(super) async fn logs(
     lines.drain(..skip);
     let first = stream::iter([Ok::<_, Infallible>(ndjson(&lines))]);
     let body = if query.follow {
-        // Ends when the client goes: the module may be removed and its log still be read to its end.
+        // Ends when the client goes, or when the module has gone and its log was read to its end.
         let rest = stream::unfold((log, next), |(log, from)| async move {
-            log.grown(from).await;
+            if !log.grown(from).await {
+                return None;
+            }
             let (lines, next) = log.read(from);
             Some((Ok(ndjson(&lines)), (log, next)))
         });

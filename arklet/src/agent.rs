@@ -18,7 +18,11 @@ use ark_model::{
     api::{BaseView, ModuleView},
 };
 use ark_wasm::Wasm;
-use gateway::{Endpoint, Gateway};
+use gateway::{
+    Endpoint, Gateway,
+    trace::{Observer, Parent},
+};
+use http::HeaderMap;
 use rustix::fs::FlockOperation;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -27,6 +31,7 @@ use crate::{
     identity::Identity,
     journal::FileJournal,
     metrics::Metrics,
+    otlp::{Exporter, Operation},
     packages::{Bounds, Fetcher, Keys, Store},
     system,
 };
@@ -57,6 +62,7 @@ pub struct Builder {
     wasm_settings: ark_wasm::Settings,
     bounds: Bounds,
     keys: Keys,
+    otlp: Option<String>,
 }
 
 impl Builder {
@@ -109,6 +115,13 @@ impl Builder {
         self
     }
 
+    /// Sends a span for each sampled request and operation to the OpenTelemetry collector at `endpoint`, e.g. `http://127.0.0.1:4318`.
+    #[must_use]
+    pub fn otlp(mut self, endpoint: Option<String>) -> Self {
+        self.otlp = endpoint;
+        self
+    }
+
     /// Opens the data directory, which belongs to this agent alone from then on.
     ///
     /// # Errors
@@ -132,7 +145,11 @@ impl Builder {
         let store = Arc::new(store);
         let wasm = (self.wasm)(Wasm::builder(self.wasm_settings)).build()?;
         let gateway = Gateway::new(self.gateway);
-        let metrics = Arc::new(Metrics::new(&gateway));
+        let exporter = self.otlp.as_deref().map(|endpoint| Exporter::start(endpoint, &self.identity)).transpose()?;
+        if let Some(exporter) = &exporter {
+            gateway.observe(Arc::clone(exporter) as Arc<dyn Observer>);
+        }
+        let metrics = Arc::new(Metrics::new(&gateway, exporter.as_deref()));
         let base = Base::builder(now)
             .settings(self.container)
             .runtime(Arc::new(wasm))
@@ -148,6 +165,7 @@ impl Builder {
             store,
             tidying: CancellationToken::new().drop_guard(),
             metrics,
+            exporter,
             identity: self.identity,
             operations: Operations::default(),
             remembered: std::sync::Mutex::new(Some(desired)),
@@ -170,6 +188,7 @@ pub struct Agent {
     /// Packages are tidied as long as the agent lives.
     tidying: DropGuard,
     pub(crate) metrics: Arc<Metrics>,
+    exporter: Option<Arc<Exporter>>,
     pub(crate) identity: Identity,
     pub(crate) operations: Operations,
     remembered: std::sync::Mutex<Option<Desired>>,
@@ -193,6 +212,7 @@ impl Agent {
             wasm: Box::new(|builder| builder),
             bounds: Bounds::default(),
             keys: Keys::default(),
+            otlp: None,
         }
     }
 
@@ -240,6 +260,12 @@ impl Agent {
                 tokio::time::sleep(AT_THE_SOONEST).await;
             }
         }));
+    }
+
+    /// Begins to tell of an operation, where somebody wants to know.
+    pub(crate) fn operation(&self, name: &'static str, headers: Option<&HeaderMap>) -> Operation {
+        let parent = || headers.map_or_else(|| Parent::of(&HeaderMap::new()), Parent::of);
+        Operation::begin(self.exporter.as_ref(), self.exporter.as_ref().and_then(|_| parent()), name)
     }
 
     pub(crate) fn modules(&self) -> Vec<ModuleView> {

@@ -11,6 +11,7 @@ pub mod identity;
 pub mod journal;
 mod metrics;
 pub mod modules_dir;
+mod otlp;
 pub mod packages;
 pub mod system;
 

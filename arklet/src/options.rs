@@ -106,6 +106,9 @@ pub(crate) struct Options {
     /// Tell this controller, e.g. http://controller:7777, that the base lives
     #[arg(long, value_name = "URL", env = "ARKLET_HEARTBEAT")]
     pub(crate) heartbeat: Option<String>,
+    /// Send a span for each sampled request and operation to this OpenTelemetry collector, e.g. http://127.0.0.1:4318
+    #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    otlp_endpoint: Option<String>,
     /// What tells this base from others [default: the machine's address]
     #[arg(long, value_name = "ID", env = "ARKLET_IDENTITY")]
     identity: Option<String>,
@@ -197,7 +200,8 @@ impl Options {
             ..Bounds::default()
         };
         let builder = Agent::builder(self.data_dir()).identity(identity).container(container).gateway(gateway);
-        Ok(builder.bounds(bounds).keys(Keys::new(&self.require_key)?))
+        let endpoint = self.otlp_endpoint.clone().filter(|endpoint| !endpoint.trim().is_empty());
+        Ok(builder.otlp(endpoint).bounds(bounds).keys(Keys::new(&self.require_key)?))
     }
 
     pub(crate) fn tls(&self) -> Result<Tls, Problem> {

@@ -29,7 +29,7 @@ pub struct Peer {
 }
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(crate) const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -124,7 +124,7 @@ fn forwarded_for(headers: &mut HeaderMap, peer: SocketAddr) {
 }
 
 /// Unlike any other in this process, and very likely in any. It tells requests apart and keeps no secret.
-fn random() -> u128 {
+pub(crate) fn random() -> u128 {
     thread_local! {
         static KEYS: (RandomState, RandomState) = (RandomState::new(), RandomState::new());
         static COUNT: Cell<u64> = const { Cell::new(0) };

@@ -185,7 +185,6 @@ fn server(settings: &Settings) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .header_read_timeout(settings.head_timeout)
         .max_buf_size(settings.max_head.max(8 << 10))
-        .pipeline_flush(true)
         .keep_alive(true);
     server
         .http2()

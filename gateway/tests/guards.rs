@@ -186,5 +186,16 @@ fn a_head_that_is_too_large_is_told_so_and_one_below_passes() {
     assert!(ask(8 << 10).starts_with("HTTP/1.1 200 "));
     let refused = ask(32 << 10);
     assert!(refused.is_empty() || refused.starts_with("HTTP/1.1 431 "), "{refused}");
+    // What the server has taken whole it also answers, whatever is wrong with it.
+    for (head, status) in [
+        ("GET / HTTP/1.1\r\nhost: x\r\n".to_owned() + &"a: b\r\n".repeat(200) + "\r\n", "431"),
+        ("not a request\r\n\r\n".to_owned(), "400"),
+        ("GET / HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n".to_owned(), "400"),
+    ] {
+        let mut stream = front.connect();
+        stream.write_all(head.as_bytes()).unwrap();
+        let answer = String::from_utf8_lossy(&until_closed(&mut stream)).into_owned();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer:?}");
+    }
     front.neighbour_is_served();
 }

@@ -153,7 +153,8 @@ impl Remote {
         let key = written(folder.path(), "key.pem", &server.key);
         let ca = written(folder.path(), "ca.pem", &authority.certificate);
         let path = |path: &PathBuf| path.to_str().unwrap().to_owned();
-        let mut all: Vec<String> = ["--listen", "0.0.0.0:0", "--api-cert", &path(&certificate), "--api-key", &path(&key)].map(str::to_owned).into();
+        let mut all: Vec<String> =
+            ["--listen", "0.0.0.0:0", "--api-cert", &path(&certificate), "--api-key", &path(&key)].map(str::to_owned).into();
         if client_certificates {
             all.extend(["--api-client-ca".to_owned(), path(&ca)]);
         }
@@ -215,9 +216,7 @@ fn a_read_only_token_looks_and_changes_nothing_with_or_without_a_certificate() {
     for certificates in [false, true] {
         let remote = Remote::start(certificates, &["--token", "secret", "--read-token", "look"]);
         let holder = certificates.then(|| remote.authority.sign("monitor", ExtendedKeyUsagePurpose::ClientAuth));
-        let ask = |token: &str, method: &str, path: &str, body: &str| {
-            remote.ask(holder.as_ref(), Some(token), method, path, body).unwrap()
-        };
+        let ask = |token: &str, method: &str, path: &str, body: &str| remote.ask(holder.as_ref(), Some(token), method, path, body).unwrap();
         for path in ["/v1/base", "/v1/modules", "/v1/routes", "/v1/verdicts", "/metrics"] {
             assert_eq!(ask("look", "GET", path, "").0, 200, "{path}");
         }

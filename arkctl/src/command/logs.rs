@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// All lines that a base keeps of one module, and more.
-const MOST_LINES: usize = 100_000;
+pub(crate) const MOST_LINES: usize = 100_000;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "A name alone means its only version, or the only one with traffic. With --follow it goes on with the version

@@ -7,12 +7,12 @@ use crate::Exchange;
 
 #[allow(unsafe_code, missing_docs, unreachable_pub, unused_qualifications, clippy::all, reason = "generated")]
 mod plain {
-    wit_bindgen::generate!({ path: "wit/logging.wit", world: "logs", generate_all });
+    wit_bindgen::generate!({ path: "logging/logging.wit", world: "logs", generate_all });
 }
 
 #[allow(unsafe_code, missing_docs, unreachable_pub, unused_qualifications, clippy::all, reason = "generated")]
 mod draft {
-    wit_bindgen::generate!({ path: "wit/logging-draft.wit", world: "logs", generate_all });
+    wit_bindgen::generate!({ path: "logging/logging-draft.wit", world: "logs-by-draft", generate_all });
 }
 
 /// Logs by `$logging`, one of both.

@@ -256,3 +256,32 @@ fn failed(what: &str, path: &Path, error: &io::Error) -> Failure {
     let reason = if error.kind() == io::ErrorKind::StorageFull { Reason::DiskFull } else { Reason::Internal };
     Failure::new(reason, format!("could not {what} a package at {}: {error}; make room, or check the disk", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_nobody_uses_the_oldest_goes_first_and_what_has_just_come_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let bounds = Bounds { unused_for: Duration::from_secs(3_600), unused_bytes: 10, ..Bounds::default() };
+        let store = Store::open(folder.path().to_owned(), bounds).unwrap();
+        let put = |bytes: &[u8], age: u64| {
+            let mut incoming = store.incoming().unwrap();
+            incoming.write(bytes).unwrap();
+            let package = incoming.finish().unwrap();
+            File::open(&package.path).unwrap().set_modified(SystemTime::now() - Duration::from_secs(age)).unwrap();
+            package.sha256.to_string()
+        };
+        let (used, new, newer) = (put(b"used  ", 9_999), put(b"new   ", 2), put(b"newer ", 1));
+        let (old, older, oldest) = (put(b"old   ", 90), put(b"older ", 100), put(b"oldest", 4_000));
+        let again = store.tidy(&HashSet::from([used.clone()])).unwrap();
+        assert!(again <= JUST_COME, "{again:?}");
+        let left: HashSet<String> =
+            fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        assert_eq!(left, HashSet::from([used, new, newer]));
+        assert!(![old, older, oldest].iter().any(|sha256| left.contains(sha256)));
+        // Where all is used there is nothing to come back for.
+        assert_eq!(store.tidy(&left), None);
+    }
+}

@@ -234,7 +234,9 @@ impl<E: Clone + Send + Sync + 'static> Installing<E> {
             shared.listeners.tell(&Event::StartFailed(Arc::clone(&id), failure.clone()));
             let mut registry = shared.registry();
             if shared.settings.remove_broken {
-                registry.modules.remove(&id);
+                if let Some(removed) = registry.modules.remove(&id) {
+                    removed.spec.log.close();
+                }
             } else if let Some(module) = registry.modules.get_mut(&id) {
                 let message = format!("{}: {failure}", failure.reason);
                 if let Err(illegal) = module.history.apply(Change::StartFailed, shared.now(), message) {
@@ -364,7 +366,10 @@ async fn admit<E: Clone>(
         live: None,
         retiring: None,
     };
-    registry.modules.insert(ModuleId::clone(id), module);
+    // A broken one that it replaces is gone.
+    if let Some(replaced) = registry.modules.insert(ModuleId::clone(id), module) {
+        replaced.spec.log.close();
+    }
     Ok(spec)
 }
 

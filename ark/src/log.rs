@@ -31,6 +31,7 @@ struct Pages {
     second: u64,
     in_second: u64,
     dropped: u64,
+    closed: bool,
 }
 
 impl LogBook {
@@ -87,16 +88,29 @@ impl LogBook {
         (pages.lines.iter().skip(skip).cloned().collect(), pages.end())
     }
 
-    /// Waits until there is a line with the number `from` or a later one.
-    pub async fn grown(&self, from: u64) {
+    /// Waits until there is a line with the number `from` or a later one. Says `false` where there will be none: the log is closed.
+    pub async fn grown(&self, from: u64) -> bool {
         loop {
             let mut grown = std::pin::pin!(self.grown.notified());
             grown.as_mut().enable();
-            if self.end() > from {
-                return;
+            {
+                let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+                if pages.end() > from {
+                    return true;
+                }
+                if pages.closed {
+                    return false;
+                }
             }
             grown.await;
         }
+    }
+
+    /// Its module is gone: whoever follows it comes to an end. What an instance still writes on its way out is kept, and followed
+    /// by nobody who has come to the end.
+    pub fn close(&self) {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        self.grown.notify_waiters();
     }
 }
 
@@ -144,6 +158,15 @@ mod tests {
         let log = LogBook::new(&Limits { log_line_bytes: 5, ..Limits::default() });
         log.write(0, "stderr", Some("r1"), "ääää");
         assert_eq!(log.read(0).0[0].text, "ää");
+    }
+
+    #[tokio::test]
+    async fn whoever_follows_a_closed_log_reads_to_its_end() {
+        let log = LogBook::new(&Limits::default());
+        log.write(0, "stdout", None, "last");
+        log.close();
+        assert!(log.grown(0).await);
+        assert!(!log.grown(1).await);
     }
 
     #[test]

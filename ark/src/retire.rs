@@ -76,6 +76,7 @@ impl<E: Clone + Send + Sync + 'static> Leaving<E> {
         registry.modules.remove(&id);
         registry.keep_verdict(retired.clone());
         drop(registry);
+        self.spec.log.close();
         shared.listeners.tell(&Event::AfterStop(id));
         self.done.send_replace(Some(retired.clone()));
         retired

@@ -9,28 +9,49 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use ark::{Base, Desired, NotUp, Runtime};
+use ark::{Base, Desired, Event, Listener, NotUp, Runtime};
 use ark_model::{
     Failure, InstallOrder, ModuleId, Reason,
     api::{BaseView, ModuleView},
 };
-use gateway::{Endpoint, Gateway};
+use gateway::{
+    Endpoint, Gateway,
+    trace::{Observer, Parent},
+};
+use http::HeaderMap;
 use rustix::fs::FlockOperation;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     commands::Operations,
     identity::Identity,
     journal::FileJournal,
     metrics::Metrics,
+    otlp::{Exporter, Operation},
     packages::{Bounds, Fetcher, Keys, Store},
     system,
 };
 
 /// Sets up a kind of module, once the data directory is this agent's.
 type MakeRuntime = Box<dyn FnOnce(&Path) -> Result<Arc<dyn Runtime<Endpoint>>, Failure>>;
+/// How long tidying the packages waits at least, and at most.
+const AT_THE_SOONEST: Duration = Duration::from_secs(1);
+const AT_THE_LATEST: Duration = Duration::from_secs(3_600);
+
+/// Tells when a module has gone, or did not come up: its package may have lost its last user.
+struct Unused(Arc<Store>);
+
+impl Listener for Unused {
+    fn on(&self, event: &Event) -> Result<(), Failure> {
+        if matches!(event, Event::AfterStop(_) | Event::StartFailed(..)) {
+            self.0.untidy.notify_one();
+        }
+        Ok(())
+    }
+}
 
 /// What an agent is made of.
 pub struct Builder {
@@ -41,6 +62,7 @@ pub struct Builder {
     runtimes: Vec<MakeRuntime>,
     bounds: Bounds,
     keys: Keys,
+    otlp: Option<String>,
 }
 
 impl Builder {
@@ -96,6 +118,13 @@ impl Builder {
         self
     }
 
+    /// Sends a span for each sampled request and operation to the OpenTelemetry collector at `endpoint`, e.g. `http://127.0.0.1:4318`.
+    #[must_use]
+    pub fn otlp(mut self, endpoint: Option<String>) -> Self {
+        self.otlp = endpoint;
+        self
+    }
+
     /// Opens the data directory, which belongs to this agent alone from then on.
     ///
     /// # Errors
@@ -115,12 +144,15 @@ impl Builder {
         let journal_path = data.join("journal");
         let (journal, desired) = FileJournal::open(&journal_path).map_err(|error| opened("open the journal", &journal_path, &error))?;
         let packages = data.join("packages/sha256");
-        let store =
-            Store::open(packages.clone(), self.bounds.package_bytes).map_err(|error| opened("open the packages", &packages, &error))?;
+        let store = Store::open(packages.clone(), self.bounds.clone()).map_err(|error| opened("open the packages", &packages, &error))?;
         let store = Arc::new(store);
         let gateway = Gateway::new(self.gateway);
-        let metrics = Arc::new(Metrics::new(&gateway));
-        let mut base = Base::builder(now).settings(self.container).journal(Arc::new(journal));
+        let exporter = self.otlp.as_deref().map(|endpoint| Exporter::start(endpoint, &self.identity)).transpose()?;
+        if let Some(exporter) = &exporter {
+            gateway.observe(Arc::clone(exporter) as Arc<dyn Observer>);
+        }
+        let metrics = Arc::new(Metrics::new(&gateway, exporter.as_deref()));
+        let mut base = Base::builder(now).settings(self.container).journal(Arc::new(journal)).listener(Unused(Arc::clone(&store)));
         for make in self.runtimes {
             base = base.runtime(make(data)?);
         }
@@ -132,7 +164,9 @@ impl Builder {
             base,
             gateway,
             store,
+            tidying: CancellationToken::new().drop_guard(),
             metrics,
+            exporter,
             identity: self.identity,
             operations: Operations::default(),
             remembered: std::sync::Mutex::new(Some(desired)),
@@ -152,7 +186,10 @@ pub struct Agent {
     pub gateway: Arc<Gateway>,
     /// The packages.
     pub store: Arc<Store>,
+    /// Packages are tidied as long as the agent lives.
+    tidying: DropGuard,
     pub(crate) metrics: Arc<Metrics>,
+    exporter: Option<Arc<Exporter>>,
     pub(crate) identity: Identity,
     pub(crate) operations: Operations,
     remembered: std::sync::Mutex<Option<Desired>>,
@@ -175,6 +212,7 @@ impl Agent {
             runtimes: Vec::new(),
             bounds: Bounds::default(),
             keys: Keys::default(),
+            otlp: None,
         }
     }
 
@@ -183,7 +221,7 @@ impl Agent {
     pub async fn bring_up(&self, files: Vec<InstallOrder>) -> Vec<NotUp> {
         let desired = self.remembered.lock().ok().and_then(|mut remembered| remembered.take()).unwrap_or_default();
         let not_up = self.base.bring_up(desired, files).await;
-        self.tidy();
+        self.keep_tidy();
         self.ready.store(true, Ordering::Release);
         not_up
     }
@@ -206,9 +244,28 @@ impl Agent {
         self.base.shut_down().await;
     }
 
-    /// Removes packages that no module uses any more.
-    pub(crate) fn tidy(&self) {
-        self.store.tidy(&self.base.modules().into_iter().map(|module| module.sha256).collect());
+    /// Removes packages that no module uses any more: now, whenever one may have lost its last user, and when its time is over.
+    fn keep_tidy(&self) {
+        let (base, store) = (self.base.clone(), Arc::clone(&self.store));
+        tokio::spawn(self.tidying.token().clone().run_until_cancelled_owned(async move {
+            loop {
+                let uses = base.modules().into_iter().map(|module| module.sha256).collect();
+                let tidied = Arc::clone(&store);
+                let again = tokio::task::spawn_blocking(move || tidied.tidy(&uses)).await.ok().flatten();
+                tokio::select! {
+                    () = store.untidy.notified() => {}
+                    () = tokio::time::sleep(again.unwrap_or(AT_THE_LATEST).min(AT_THE_LATEST)) => {}
+                }
+                // Of many that come or go together, the last is waited for.
+                tokio::time::sleep(AT_THE_SOONEST).await;
+            }
+        }));
+    }
+
+    /// Begins to tell of an operation, where somebody wants to know.
+    pub(crate) fn operation(&self, name: &'static str, headers: Option<&HeaderMap>) -> Operation {
+        let parent = || headers.map_or_else(|| Parent::of(&HeaderMap::new()), Parent::of);
+        Operation::begin(self.exporter.as_ref(), self.exporter.as_ref().and_then(|_| parent()), name)
     }
 
     pub(crate) fn modules(&self) -> Vec<ModuleView> {
@@ -241,7 +298,7 @@ impl Agent {
         }
     }
 
-    pub(crate) fn uptime(&self) -> std::time::Duration {
+    pub(crate) fn uptime(&self) -> Duration {
         self.started.elapsed()
     }
 }

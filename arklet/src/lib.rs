@@ -12,6 +12,7 @@ pub mod journal;
 mod metrics;
 pub mod modules_dir;
 pub mod options;
+mod otlp;
 pub mod packages;
 mod run;
 pub mod system;

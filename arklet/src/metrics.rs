@@ -10,6 +10,8 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+use crate::otlp::Exporter;
+
 /// The agent's metrics.
 pub(crate) struct Metrics {
     registry: Mutex<Registry>,
@@ -38,7 +40,7 @@ const STATES: [ark_model::State; 4] =
     [ark_model::State::Resolved, ark_model::State::Activated, ark_model::State::Deactivated, ark_model::State::Broken];
 
 impl Metrics {
-    pub(crate) fn new(gateway: &std::sync::Arc<Gateway>) -> Self {
+    pub(crate) fn new(gateway: &std::sync::Arc<Gateway>, exporter: Option<&Exporter>) -> Self {
         let mut registry = Registry::default();
         gateway.register(&mut registry);
         let installs = Family::<Outcome, Counter>::default();
@@ -49,6 +51,9 @@ impl Metrics {
         registry.register_with_unit("ark_step_duration", "How long the steps of installs and removals took", Unit::Seconds, steps.clone());
         registry.register("ark_modules", "Modules by state", modules.clone());
         registry.register_with_unit("process_resident_memory", "Resident memory of the base", Unit::Bytes, resident.clone());
+        if let Some(exporter) = exporter {
+            registry.register("ark_spans_dropped", "Spans that no collector will see", exporter.dropped.clone());
+        }
         Self { registry: Mutex::new(registry), installs, steps, modules, resident }
     }
 

@@ -1,6 +1,6 @@
 //! What the command line says, checked before anything starts.
 
-use std::{fmt, fs, io, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{fmt, fs, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use ark_model::Activation;
 use clap::{Parser, ValueEnum};
@@ -77,6 +77,9 @@ pub struct Options {
     /// The largest package, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 256)]
     max_package: u64,
+    /// How long a package stays that no module uses, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 3_600)]
+    keep_unused: u64,
     /// Accept only packages signed by this minisign public key; may be given several times
     #[arg(long, value_name = "KEY")]
     require_key: Vec<String>,
@@ -104,6 +107,9 @@ pub struct Options {
     /// Tell this controller, e.g. http://controller:7777, that the base lives
     #[arg(long, value_name = "URL", env = "ARKLET_HEARTBEAT")]
     pub(crate) heartbeat: Option<String>,
+    /// Send a span for each sampled request and operation to this OpenTelemetry collector, e.g. http://127.0.0.1:4318
+    #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    otlp_endpoint: Option<String>,
     /// What tells this base from others [default: the machine's address]
     #[arg(long, value_name = "ID", env = "ARKLET_IDENTITY")]
     identity: Option<String>,
@@ -190,9 +196,15 @@ impl Options {
         };
         let container = ark::Settings { activation, remove_broken: self.remove_broken, ..ark::Settings::default() };
         let gateway = gateway::Settings { strip_prefix: !self.keep_prefix, ..gateway::Settings::default() };
-        let bounds = Bounds { package_bytes: self.max_package.clamp(1, 1 << 20) << 20, ..Bounds::default() };
+        let bounds = Bounds {
+            package_bytes: self.max_package.clamp(1, 1 << 20) << 20,
+            unused_for: Duration::from_secs(self.keep_unused.max(1)),
+            ..Bounds::default()
+        };
         let builder = Agent::builder(self.data_dir()).identity(identity).container(container).gateway(gateway);
-        Ok(builder.bounds(bounds).keys(Keys::new(&self.require_key).map_err(|error| error.to_string())?))
+        let endpoint = self.otlp_endpoint.clone().filter(|endpoint| !endpoint.trim().is_empty());
+        let keys = Keys::new(&self.require_key).map_err(|error| error.to_string())?;
+        Ok(builder.otlp(endpoint).bounds(bounds).keys(keys))
     }
 
     pub(crate) fn tls(&self) -> Result<Tls, Problem> {

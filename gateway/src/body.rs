@@ -19,6 +19,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::{
     instance::Inside,
+    trace::Observed,
     upstream::{Body, BoxError},
 };
 
@@ -110,6 +111,7 @@ pub(crate) struct Stay {
     pub(crate) _place: Option<OwnedSemaphorePermit>,
     pub(crate) status: StatusCode,
     pub(crate) arrived: Instant,
+    pub(crate) observed: Option<Box<Observed>>,
 }
 
 impl Drop for Stay {
@@ -117,6 +119,9 @@ impl Drop for Stay {
         let stats = &self.inside.0.stats;
         stats.ended();
         stats.answered(self.status, self.arrived.elapsed());
+        if let Some(observed) = self.observed.take() {
+            observed.end(self.status, self.arrived.elapsed());
+        }
     }
 }
 

@@ -46,7 +46,7 @@ impl Peer {
 }
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(crate) const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -141,7 +141,7 @@ fn forwarded_for(headers: &mut HeaderMap, peer: &HeaderValue) {
 }
 
 /// Unlike any other, very likely. It tells requests apart and keeps no secret.
-fn random() -> u128 {
+pub(crate) fn random() -> u128 {
     fastrand::u128(..)
 }
 

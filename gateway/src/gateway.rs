@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     fmt,
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Mutex, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -31,6 +31,7 @@ use crate::{
     settings::Settings,
     stats::Stats,
     table::Table,
+    trace::{Observed, Observer},
     upstream::{Body, Endpoint},
 };
 
@@ -44,6 +45,7 @@ pub struct Gateway {
     /// What the table is made from. Held only while routes change.
     changing: Mutex<Changing>,
     unrouted: AtomicU64,
+    observer: OnceLock<Arc<dyn Observer>>,
 }
 
 #[derive(Default)]
@@ -65,7 +67,18 @@ impl Gateway {
     /// A data path without routes.
     #[must_use]
     pub fn new(settings: Settings) -> Arc<Self> {
-        Arc::new(Self { settings, table: ArcSwap::default(), changing: Mutex::default(), unrouted: AtomicU64::new(0) })
+        Arc::new(Self {
+            settings,
+            table: ArcSwap::default(),
+            changing: Mutex::default(),
+            unrouted: AtomicU64::new(0),
+            observer: OnceLock::new(),
+        })
+    }
+
+    /// Tells `observer` of each sampled request. Only the first counts.
+    pub fn observe(&self, observer: Arc<dyn Observer>) {
+        let _ = self.observer.set(observer);
     }
 
     /// Answers `request`, whatever happens to it. The answer's body streams on the thread that polls it.
@@ -82,7 +95,7 @@ impl Gateway {
         };
         let instance = Arc::clone(&inside.0);
         // From here on the request is counted when its stay ends, also where its client goes before.
-        let mut stay = Stay { inside, _place: None, status: crate::answer::status_of(Reason::Draining), arrived };
+        let mut stay = Stay { inside, _place: None, status: crate::answer::status_of(Reason::Draining), arrived, observed: None };
         match self.pass_on(&instance, request, peer, &mut stay).await {
             Ok(response) => {
                 stay.status = response.status();
@@ -124,6 +137,9 @@ impl Gateway {
             return Err(Reason::BodyTooLarge);
         }
         stay._place = Some(instance.place().await?);
+        if let Some(observer) = self.observer.get() {
+            stay.observed = Observed::begin(observer, &mut request, &instance.target.module);
+        }
         let id = forward::inward(&mut request, peer, instance, self.settings.strip_prefix);
         let deadline = Duration::from_millis(limits.request_deadline_ms);
         // A request without a body needs no guard.
@@ -141,6 +157,8 @@ impl Gateway {
             () = instance.cut.cancelled() => return Err(Reason::Draining),
         };
         match answered {
+            // Whatever the module makes of a body that was cut off.
+            _ if too_large.is_some_and(|too_large| too_large.load(Ordering::Acquire)) => Err(Reason::BodyTooLarge),
             Ok(response) if content_length(response.headers()).is_some_and(|size| size > limits.response_body_bytes) => {
                 tracing::warn!(module = %instance.target.module, request = id.as_str(), "an answer is larger than response-body-bytes");
                 Err(Reason::ModuleFailed)
@@ -149,7 +167,6 @@ impl Gateway {
                 forward::outward(response.headers_mut(), &id);
                 Ok(response)
             }
-            Err(_) if too_large.is_some_and(|too_large| too_large.load(Ordering::Acquire)) => Err(Reason::BodyTooLarge),
             Err(error) => {
                 tracing::warn!(module = %instance.target.module, request = id.as_str(), reason = %error.reason, "{error}");
                 Err(error.reason)

@@ -16,6 +16,7 @@ mod serve;
 mod settings;
 mod stats;
 mod table;
+pub mod trace;
 pub mod upstream;
 
 pub use forward::{Peer, RequestId};

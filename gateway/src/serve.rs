@@ -5,7 +5,10 @@ use std::{
     io,
     net::SocketAddr,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     thread,
     time::Duration,
@@ -192,7 +195,6 @@ fn server(settings: &Settings) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .header_read_timeout(settings.head_timeout)
         .max_buf_size(settings.max_head.max(8 << 10))
-        .pipeline_flush(true)
         .keep_alive(true);
     server
         .http2()
@@ -204,22 +206,41 @@ fn server(settings: &Settings) -> auto::Builder<TokioExecutor> {
     server
 }
 
+/// What the requests of one connection have in common.
+struct Connection {
+    gateway: Arc<Gateway>,
+    peer: Peer,
+    /// Whether there has been a request.
+    asked: AtomicBool,
+}
+
 async fn connection<S>(gateway: Arc<Gateway>, server: &auto::Builder<TokioExecutor>, watcher: Watcher, stream: S, peer: Peer)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let shared = Arc::new((gateway, peer));
+    let longest = gateway.settings.head_timeout;
+    let shared = Arc::new(Connection { gateway, peer, asked: AtomicBool::new(false) });
     let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
         let shared = Arc::clone(&shared);
+        shared.asked.store(true, Ordering::Relaxed);
         async move {
-            let (gateway, peer) = &*shared;
             let request = request.map(|body| if body.is_end_stream() { empty() } else { body.map_err(Into::into).boxed_unsync() });
-            Ok::<_, Infallible>(gateway.answer(request, Some(peer)).await)
+            Ok::<_, Infallible>(shared.gateway.answer(request, Some(&shared.peer)).await)
         }
     });
     let served = server.serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = watcher.watch(served.into_owned()).await {
-        tracing::debug!(peer = ?shared.1, %error, "a connection ended early");
+    // The server itself knows no bound until it has seen which protocol the client speaks.
+    let silent = async {
+        tokio::time::sleep(longest).await;
+        if shared.asked.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        served = watcher.watch(served.into_owned()) => if let Err(error) = served {
+            tracing::debug!(peer = ?shared.peer, %error, "a connection ended early");
+        },
+        () = silent => tracing::debug!(peer = ?shared.peer, "a client did not say in time what it wants"),
     }
 }
 

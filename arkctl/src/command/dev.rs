@@ -129,12 +129,12 @@ impl Session {
     }
 }
 
-/// Shows the log of a version, in a thread of its own, until it is told that the version is gone.
+/// Shows the log of a version from its first line, in a thread of its own, until it is told that the version is gone.
 fn follow(client: &Client, output: Output, id: ModuleId) -> Deployed {
     let gone = Arc::new(AtomicBool::new(false));
     let (client, told, module) = (client.clone(), Arc::clone(&gone), id.clone());
     thread::spawn(move || {
-        let shown = client.log_follow(&module, 0, |line| {
+        let shown = client.log_follow(&module, logs::MOST_LINES, |line| {
             if let Some(line) = line {
                 output.result(line, logs::render_line)?;
             }

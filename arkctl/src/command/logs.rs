@@ -1,6 +1,9 @@
 //! `arkctl logs`: what a module wrote.
 
-use ark_model::api::LogLine;
+use ark_model::{
+    ModuleId, State,
+    api::{LogLine, ModuleView},
+};
 
 use crate::{
     context::Context,
@@ -10,9 +13,13 @@ use crate::{
     style,
 };
 
+/// All lines that a base keeps of one module, and more.
+pub(crate) const MOST_LINES: usize = 100_000;
+
 #[derive(Debug, clap::Args)]
-#[command(after_help = "A name alone means its only version, or the only one with traffic. Times are UTC. With `--output json`, each
-line is one JSON object.
+#[command(after_help = "A name alone means its only version, or the only one with traffic. With --follow it goes on with the version
+that took over once the one before is gone, and ends when there is none; NAME:VERSION ends with that version.
+Times are UTC. With `--output json`, each line is one JSON object.
 
 Examples:
   arkctl logs orders
@@ -21,7 +28,7 @@ pub(crate) struct Args {
     /// The module.
     #[arg(value_name = "NAME[:VERSION]", value_parser = reference)]
     module: Reference,
-    /// Go on with each line as it comes, until Ctrl-C.
+    /// Go on with each line as it comes, until the module is gone or Ctrl-C.
     #[arg(short, long)]
     follow: bool,
     /// How many of the latest lines.
@@ -35,10 +42,29 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Error> {
     if !args.follow {
         return client.log_tail(&id, args.tail)?.iter().try_for_each(|line| context.output.result(line, render_line));
     }
-    client.log_follow(&id, args.tail, |line| match line {
-        Some(line) => context.output.result(line, render_line).map(|()| true),
-        None => Ok(true),
-    })
+    let follow = |id: &ModuleId, tail| {
+        client.log_follow(id, tail, |line| match line {
+            Some(line) => context.output.result(line, render_line).map(|()| true),
+            None => Ok(true),
+        })
+    };
+    follow(&id, args.tail)?;
+    let mut gone = id;
+    while let Reference::Name(name) = &args.module {
+        let modules = client.modules()?;
+        let Some(next) = successor(&modules, name) else { break };
+        context.output.note(&format!("{gone} is gone; {next} goes on"));
+        follow(&next, MOST_LINES)?;
+        gone = next;
+    }
+    context.output.note(&format!("{gone} is gone"));
+    Ok(())
+}
+
+/// Who has the traffic of `name`; of several, the one that was installed last.
+fn successor(modules: &[ModuleView], name: &str) -> Option<ModuleId> {
+    let active = modules.iter().filter(|module| module.id.name() == name && module.state == State::Activated);
+    active.max_by_key(|module| module.history.first().map(|record| record.change_time)).map(|module| module.id.clone())
 }
 
 /// A line for people, with its end. It cannot drive the terminal.

@@ -76,7 +76,9 @@ fn begin(agent: &Agent, order: InstallOrder) -> Result<Begun, Reply> {
 async fn finish(agent: &Agent, begun: Begun) -> Reply {
     let Begun { mut install, order, at, resident } = begun;
     let mut outcome = None;
+    let trace = agent.operation("install", None);
     while let Some(event) = install.next().await {
+        trace.seen(&event);
         match event {
             Progress::Done(installed) => outcome = Some(Ok(*installed)),
             Progress::Failed { error } => outcome = Some(Err(error)),

@@ -154,8 +154,11 @@ async fn uninstall(agent: &Arc<Agent>, parameters: &Parameters) -> Reply {
                     );
                 }
             };
+            let trace = agent.operation("uninstall", None);
             match pending.await {
                 Ok(retired) => {
+                    trace.steps(&retired.timings, None);
+                    trace.end(Some(&id), None);
                     retired.timings.iter().for_each(|timing| agent.metrics.step(timing));
                     Reply::Success(json!({"code": "SUCCESS", "message": format!("Uninstall biz: {id} success.")}))
                 }

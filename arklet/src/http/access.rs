@@ -31,7 +31,7 @@ pub struct Access {
     pub token: Option<String>,
     /// Likewise, allows to look.
     pub read_token: Option<String>,
-    /// Whether the connection itself has proven who calls, by a client certificate.
+    /// Whether the connection itself has proven who calls, by a client certificate. That is enough where no token is set.
     pub certified: bool,
 }
 
@@ -44,7 +44,7 @@ impl Access {
 
     fn decide(&self, needed: Rights, headers: &HeaderMap) -> Result<(), Failure> {
         let refused = |message: &str| Err(Failure::new(Reason::Unauthorized, message));
-        if self.certified {
+        if self.certified && self.token.is_none() && self.read_token.is_none() {
             return Ok(());
         }
         if self.is_open() {
@@ -118,6 +118,16 @@ mod tests {
         assert!(!allows(Rights::Write, &bearer("r")));
         assert!(!allows(Rights::Read, &bearer("x")));
         assert!(!allows(Rights::Read, &HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_certificate_does_not_stand_in_for_a_token_that_is_set() {
+        let certified = Access { certified: true, ..Access::default() };
+        assert!(certified.decide(Rights::Write, &HeaderMap::new()).is_ok());
+        let both = Access { read_token: Some("r".to_owned()), token: Some("w".to_owned()), certified: true };
+        assert!(both.decide(Rights::Read, &HeaderMap::new()).is_err());
+        assert!(both.decide(Rights::Write, &bearer("r")).is_err());
+        assert!(both.decide(Rights::Write, &bearer("w")).is_ok());
     }
 
     #[test]

@@ -22,7 +22,7 @@ use http_body_util::BodyExt;
 use serde::Deserialize;
 
 use super::Refusal;
-use crate::agent::Agent;
+use crate::{agent::Agent, otlp::Operation};
 
 type Shared = State<Arc<Agent>>;
 
@@ -83,19 +83,23 @@ pub(super) async fn install(
 ) -> Result<Response, Refusal> {
     let Json(order) =
         order.map_err(|rejection| Failure::new(Reason::InvalidRequest, format!("the order cannot be read: {}", rejection.body_text())))?;
-    let mut operation = agent.base.install(order).inspect_err(|failure| agent.metrics.installed(Err(failure)))?;
+    let trace = agent.operation("install", Some(&headers));
+    let mut operation = agent.base.install(order).inspect_err(|failure| {
+        agent.metrics.installed(Err(failure));
+        trace.end(None, Some(failure));
+    })?;
     let streams =
         headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains("text/event-stream"));
     if streams {
-        let events = stream::unfold((operation, agent), |(mut operation, agent)| async {
-            let event = told(&agent, operation.next().await?);
+        let events = stream::unfold((operation, agent, trace), |(mut operation, agent, trace)| async {
+            let event = told(&agent, &trace, operation.next().await?);
             let event = Event::default().json_data(&event).unwrap_or_default();
-            Some((Ok::<_, Infallible>(event), (operation, agent)))
+            Some((Ok::<_, Infallible>(event), (operation, agent, trace)))
         });
         return Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response());
     }
     while let Some(event) = operation.next().await {
-        match told(&agent, event) {
+        match told(&agent, &trace, event) {
             Progress::Done(installed) => return Ok(Json::<Installed>(*installed).into_response()),
             Progress::Failed { error } => return Err(error.into()),
             Progress::Begun { .. } | Progress::Ended(_) | Progress::Serving { .. } | Progress::Retired(_) => {}
@@ -105,7 +109,8 @@ pub(super) async fn install(
 }
 
 /// Counts an event, and fills in what only the data path knows.
-fn told(agent: &Agent, event: Progress) -> Progress {
+fn told(agent: &Agent, trace: &Operation, event: Progress) -> Progress {
+    trace.seen(&event);
     match event {
         Progress::Ended(timing) => agent.metrics.step(&timing),
         Progress::Retired(ref retired) => retired.timings.iter().for_each(|timing| agent.metrics.step(timing)),
@@ -122,8 +127,17 @@ fn told(agent: &Agent, event: Progress) -> Progress {
 
 /// Removes a module: it drains, stops, and gives its resources back.
 #[utoipa::path(delete, path = "/v1/modules/{name}/{version}", tag = "modules", params(("name" = String, Path, description = "The module's name"), ("version" = String, Path, description = "Its version")), responses((status = 200, body = Retired), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
-pub(super) async fn uninstall(State(agent): Shared, Path(path): Path<(String, String)>) -> Result<Json<Retired>, Refusal> {
-    let retired = agent.base.uninstall(&id(path)?)?.await?;
+pub(super) async fn uninstall(
+    State(agent): Shared,
+    headers: HeaderMap,
+    Path(path): Path<(String, String)>,
+) -> Result<Json<Retired>, Refusal> {
+    let id = id(path)?;
+    let trace = agent.operation("uninstall", Some(&headers));
+    let refused = |failure: &Failure| trace.end(Some(&id), Some(failure));
+    let retired = agent.base.uninstall(&id).inspect_err(refused)?.await.inspect_err(refused)?;
+    trace.steps(&retired.timings, None);
+    trace.end(Some(&id), None);
     retired.timings.iter().for_each(|timing| agent.metrics.step(timing));
     Ok(Json(retired))
 }
@@ -192,7 +206,7 @@ pub(super) struct LogQuery {
 }
 
 /// The lines of a module's log, one JSON object a line.
-#[utoipa::path(get, path = "/v1/modules/{name}/{version}/logs", tag = "modules", params(("name" = String, Path, description = "The module's name"), ("version" = String, Path, description = "Its version"), ("follow" = Option<bool>, Query, description = "Go on as lines come"), ("tail" = Option<usize>, Query, description = "How many of the latest lines")), responses((status = 200, content_type = "application/x-ndjson", body = LogLine), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+#[utoipa::path(get, path = "/v1/modules/{name}/{version}/logs", tag = "modules", params(("name" = String, Path, description = "The module's name"), ("version" = String, Path, description = "Its version"), ("follow" = Option<bool>, Query, description = "Go on as lines come, until the module is gone"), ("tail" = Option<usize>, Query, description = "How many of the latest lines")), responses((status = 200, content_type = "application/x-ndjson", body = LogLine), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
 pub(super) async fn logs(
     State(agent): Shared,
     Path(path): Path<(String, String)>,
@@ -204,9 +218,11 @@ pub(super) async fn logs(
     lines.drain(..skip);
     let first = stream::iter([Ok::<_, Infallible>(ndjson(&lines))]);
     let body = if query.follow {
-        // Ends when the client goes: the module may be removed and its log still be read to its end.
+        // Ends when the client goes, or when the module has gone and its log was read to its end.
         let rest = stream::unfold((log, next), |(log, from)| async move {
-            log.grown(from).await;
+            if !log.grown(from).await {
+                return None;
+            }
             let (lines, next) = log.read(from);
             Some((Ok(ndjson(&lines)), (log, next)))
         });

@@ -13,7 +13,7 @@ pub use signature::Keys;
 pub use store::{Incoming, Store};
 use tokio_util::sync::CancellationToken;
 
-/// Bounds on what is fetched.
+/// Bounds on what is fetched and kept.
 #[derive(Debug, Clone)]
 pub struct Bounds {
     /// The largest package, in bytes. Default 256 MiB.
@@ -24,11 +24,23 @@ pub struct Bounds {
     pub pause: Duration,
     /// Attempts; each goes on where the one before broke off, if the server allows. Default 3.
     pub attempts: u32,
+    /// How long a package stays that no module uses: an upload comes before its install. Default 1 h.
+    pub unused_for: Duration,
+    /// The most that packages which no module uses may have together, in bytes; the oldest go first, but none that came or was
+    /// looked at in the last minute. Default 1 GiB.
+    pub unused_bytes: u64,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { package_bytes: 256 << 20, time: Duration::from_secs(120), pause: Duration::from_secs(10), attempts: 3 }
+        Self {
+            package_bytes: 256 << 20,
+            time: Duration::from_secs(120),
+            pause: Duration::from_secs(10),
+            attempts: 3,
+            unused_for: Duration::from_secs(3_600),
+            unused_bytes: 1 << 30,
+        }
     }
 }
 

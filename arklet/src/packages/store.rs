@@ -15,24 +15,29 @@ use std::{
 use ark::{Package, runtime::HEAD_BYTES};
 use ark_model::{Failure, Reason};
 use sha2::{Digest, Sha256};
+use tokio::sync::Notify;
 
-/// How long a package stays that no module uses: an upload comes before its install.
-const UNUSED_FOR: Duration = Duration::from_secs(3_600);
+use super::Bounds;
+
+/// An install has just found its package, or is about to: the bound on what is unused takes only what is older.
+const JUST_COME: Duration = Duration::from_secs(60);
 
 /// A folder of packages.
 #[derive(Debug)]
 pub struct Store {
     folder: PathBuf,
-    largest: u64,
+    bounds: Bounds,
     incoming: AtomicU64,
+    /// Told when a package has come, and when one may have lost its last user.
+    pub(crate) untidy: Notify,
 }
 
 impl Store {
-    /// Opens the store in `folder`, for packages of at most `largest` bytes.
+    /// Opens the store in `folder`.
     ///
     /// # Errors
     /// Where the folder cannot be made.
-    pub fn open(folder: PathBuf, largest: u64) -> io::Result<Self> {
+    pub fn open(folder: PathBuf, bounds: Bounds) -> io::Result<Self> {
         fs::create_dir_all(&folder)?;
         for entry in fs::read_dir(&folder)? {
             let path = entry?.path();
@@ -40,10 +45,10 @@ impl Store {
                 fs::remove_file(path)?;
             }
         }
-        Ok(Self { folder, largest, incoming: AtomicU64::new(0) })
+        Ok(Self { folder, bounds, incoming: AtomicU64::new(0), untidy: Notify::new() })
     }
 
-    /// The package with this digest.
+    /// The package with this digest. Its time in the store counts anew: somebody is about to use it.
     ///
     /// # Errors
     /// Where it is there and cannot be read.
@@ -104,23 +109,42 @@ impl Store {
     }
 
     fn fits(&self, size: u64) -> Result<(), Failure> {
-        if size <= self.largest {
+        if size <= self.bounds.package_bytes {
             return Ok(());
         }
-        let message = format!("the package has {size} bytes or more, and this base takes at most {}", self.largest);
+        let message = format!("the package has {size} bytes or more, and this base takes at most {}", self.bounds.package_bytes);
         Err(Failure::new(Reason::PackageTooLarge, message))
     }
 
-    /// Removes packages that nobody `uses` and that came more than an hour ago.
-    pub fn tidy(&self, uses: &HashSet<String>) {
+    /// Removes packages that nobody `uses`: those that were looked at too long ago, and the oldest where all of them are too
+    /// large together. Says after how long it is worth to do so again; never, where nothing unused is left.
+    pub fn tidy(&self, uses: &HashSet<String>) -> Option<Duration> {
+        let now = SystemTime::now();
+        let mut unused = Vec::new();
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let age =
-                entry.metadata().and_then(|metadata| metadata.modified()).ok().and_then(|at| SystemTime::now().duration_since(at).ok());
-            if !uses.contains(&name) && age.is_some_and(|age| age > UNUSED_FOR) {
-                let _ = fs::remove_file(entry.path());
+            let path = entry.path();
+            if path.extension().is_some() || uses.contains(&*entry.file_name().to_string_lossy()) {
+                continue;
+            }
+            let Ok(metadata) = entry.metadata() else { continue };
+            let age = metadata.modified().ok().and_then(|at| now.duration_since(at).ok()).unwrap_or_default();
+            unused.push((age, metadata.len(), path));
+        }
+        unused.sort();
+        let (mut together, mut again) = (0, None::<Duration>);
+        for (age, size, path) in unused {
+            together += size;
+            let kept_for = if together > self.bounds.unused_bytes { JUST_COME.min(self.bounds.unused_for) } else { self.bounds.unused_for };
+            if age < kept_for {
+                let left = kept_for - age;
+                again = Some(again.map_or(left, |other| other.min(left)));
+            } else if let Err(error) = fs::remove_file(&path) {
+                tracing::warn!(path = %path.display(), %error, "a package that nobody uses could not be removed");
+            } else {
+                tracing::debug!(path = %path.display(), "a package that nobody uses is gone");
             }
         }
+        again
     }
 }
 
@@ -178,6 +202,7 @@ impl Incoming<'_> {
         let path = self.store.folder.join(&sha256);
         let kept = self.file.sync_data().and_then(|()| fs::rename(&self.path, &path));
         kept.map_err(|error| failed("keep", &path, &error))?;
+        self.store.untidy.notify_one();
         self.store.find(&sha256)?.ok_or_else(|| failed("find", &path, &io::ErrorKind::NotFound.into()))
     }
 }
@@ -210,6 +235,8 @@ fn hex(bytes: &[u8]) -> String {
 
 fn head(path: &Path) -> io::Result<(Arc<[u8]>, u64)> {
     let file = File::open(path)?;
+    // On a file system that refuses it, the package only goes earlier once nobody uses it.
+    let _ = file.set_modified(SystemTime::now());
     let size = file.metadata()?.len();
     let mut head = Vec::with_capacity(HEAD_BYTES);
     file.take(HEAD_BYTES as u64).read_to_end(&mut head)?;
@@ -228,4 +255,33 @@ fn each_piece(file: &mut File, buffer: &mut [u8], mut take: impl FnMut(&[u8]) ->
 fn failed(what: &str, path: &Path, error: &io::Error) -> Failure {
     let reason = if error.kind() == io::ErrorKind::StorageFull { Reason::DiskFull } else { Reason::Internal };
     Failure::new(reason, format!("could not {what} a package at {}: {error}; make room, or check the disk", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_nobody_uses_the_oldest_goes_first_and_what_has_just_come_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let bounds = Bounds { unused_for: Duration::from_secs(3_600), unused_bytes: 10, ..Bounds::default() };
+        let store = Store::open(folder.path().to_owned(), bounds).unwrap();
+        let put = |bytes: &[u8], age: u64| {
+            let mut incoming = store.incoming().unwrap();
+            incoming.write(bytes).unwrap();
+            let package = incoming.finish().unwrap();
+            File::open(&package.path).unwrap().set_modified(SystemTime::now() - Duration::from_secs(age)).unwrap();
+            package.sha256.to_string()
+        };
+        let (used, new, newer) = (put(b"used  ", 9_999), put(b"new   ", 2), put(b"newer ", 1));
+        let (old, older, oldest) = (put(b"old   ", 90), put(b"older ", 100), put(b"oldest", 4_000));
+        let again = store.tidy(&HashSet::from([used.clone()])).unwrap();
+        assert!(again <= JUST_COME, "{again:?}");
+        let left: HashSet<String> =
+            fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        assert_eq!(left, HashSet::from([used, new, newer]));
+        assert!(![old, older, oldest].iter().any(|sha256| left.contains(sha256)));
+        // Where all is used there is nothing to come back for.
+        assert_eq!(store.tidy(&left), None);
+    }
 }

@@ -6,6 +6,7 @@
 mod ambient;
 mod bodies;
 mod faults;
+mod log;
 #[cfg(feature = "unknown-import")]
 mod unknown;
 
@@ -72,6 +73,7 @@ const ROUTES: &[(&str, &str, Fault)] = &[
     ("/silent", "returns without an answer", faults::silent),
     ("/slow", "answers after ?ms=1000", faults::slow),
     ("/flood", "writes ?lines=100000 to its log, by turns to both streams", faults::flood),
+    ("/log", "logs ?text= with ?level=info and ?context= by wasi:logging, or by its draft where there is ?draft", log::call),
     ("/longline", "writes a line of ?bytes=16777216 to its log, without an end", faults::long_line),
     ("/endless", "a body that does not end", bodies::endless),
     ("/drip", "?chunks=10 of ?bytes=1 each, ?ms=100 apart", bodies::drip),

@@ -7,18 +7,23 @@
 //! | `GET /v1/modules/{name}/{version}` | | [`ModuleView`] |
 //! | `POST /v1/modules` | [`InstallOrder`](crate::InstallOrder) | [`Installed`]; with `Accept: text/event-stream`, [`Progress`] events |
 //! | `DELETE /v1/modules/{name}/{version}` | | [`Retired`] |
+//! | `GET /v1/modules/{name}/{version}/why?class=` | | [`Origin`] |
 //! | `POST /v1/modules/{name}/{version}/activate` | | [`ModuleView`] |
 //! | `DELETE /v1/operations/{name}` | | 202, or 404 where nothing is under way |
 //! | `PUT /v1/packages` | the bytes | [`PackageView`] |
 //! | `GET /v1/modules/{name}/{version}/logs?follow=&tail=` | | [`LogLine`]s, one JSON object a line |
 //! | `GET /v1/routes` | | [`RouteList`] |
 //! | `GET /v1/verdicts` | | [`VerdictList`] |
+//! | `GET /v1/verdicts/{name}/{version}/holders` | | [`SearchCost`] |
+//! | `POST /v1/verdicts/{name}/{version}/holders?objects=` | | [`Holders`] |
 //!
 //! Every failure is an [`ErrorBody`] with a status of 400 or more.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{Failure, Limits, Manifest, ModuleId, Record, State, Timing, Verdict};
+use crate::{Failure, Limits, Manifest, ModuleId, Record, State, Timing, Verdict, order::Resource};
 
 /// Who this base is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +93,39 @@ pub struct ModuleView {
     pub timings: Vec<Timing>,
     /// What its requests came to.
     pub traffic: TrafficView,
+    /// What it uses and how it is kept, where one module is asked for.
+    #[serde(default, skip_serializing_if = "Inspection::is_empty")]
+    pub inspection: Inspection,
+}
+
+/// What the runtime of a module knows of it now.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Inspection {
+    /// What it uses: `classes`, `metaspace`, `threads`, …
+    pub uses: Vec<Resource>,
+    /// How it is kept, by topic, e.g. `layer`: which one, and who shares it.
+    pub notes: BTreeMap<String, String>,
+}
+
+impl Inspection {
+    /// Whether nothing is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.uses.is_empty() && self.notes.is_empty()
+    }
+}
+
+/// Where a module gets something from that it asks for by name: a class of one on the JVM.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Origin {
+    /// What was asked for.
+    pub class: String,
+    /// Whether it gets it at all.
+    pub found: bool,
+    /// From where, by which rule, and what else has it: lines for people.
+    pub text: String,
 }
 
 /// The requests of one module since its install.
@@ -241,6 +279,60 @@ pub struct RouteTarget {
 pub struct VerdictList {
     /// At most 1,000.
     pub verdicts: Vec<Retired>,
+}
+
+/// What it takes to look for what holds a removed module: estimates, from how much of the heap is in use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct SearchCost {
+    /// The heap in use, in bytes.
+    pub heap_bytes: u64,
+    /// The objects in it, about.
+    pub objects: u64,
+    /// How long everything in the process stands still, in milliseconds, about.
+    pub stopped_ms: f64,
+}
+
+/// What holds a removed module.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Holders {
+    /// Which.
+    #[serde(flatten)]
+    pub id: ModuleId,
+    /// The shortest ways from what always lives to the module, no two of which share an object outside it. None where nothing holds
+    /// it: it goes with the next collections of garbage.
+    pub paths: Vec<HolderPath>,
+    /// The objects that were looked at.
+    pub objects: u64,
+    /// The references between them.
+    pub references: u64,
+    /// How long everything in the process stood still, in milliseconds.
+    pub stopped_ms: f64,
+    /// How long the answer took, in milliseconds.
+    pub total_ms: f64,
+}
+
+/// One way by which a module is held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct HolderPath {
+    /// Whether it is a cache's, which lets go when memory runs short. Such ways are shown only where there is no other.
+    pub soft: bool,
+    /// From what always lives to the first object of the module.
+    pub steps: Vec<HolderStep>,
+}
+
+/// One reference of a way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct HolderStep {
+    /// Of what kind the reference is: `running thread`, `.table`, `static .CACHE`, `[3]`.
+    pub by: String,
+    /// What it leads to: a class's name, a thread's with its own.
+    pub to: String,
 }
 
 /// Why a call failed.

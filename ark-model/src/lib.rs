@@ -29,5 +29,5 @@ pub mod reason;
 pub use identity::{InvalidIdentity, ModuleId};
 pub use lifecycle::{Change, Event, History, IllegalTransition, Record, State};
 pub use manifest::{DEFAULT_PRIORITY, DirectoryGrant, Grants, InvalidContextPath, LimitOverrides, Limits, Manifest};
-pub use order::{Activation, Failure, InstallOrder, Resource, Step, Timing, Verdict};
+pub use order::{Activation, Failure, InstallOrder, Resource, Step, Timing, Verdict, VerdictState};
 pub use reason::Reason;

@@ -1,5 +1,7 @@
 //! What somebody asks of a base, and what the base answers: orders, steps, verdicts, failures.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Grants, LimitOverrides, ModuleId, Reason};
@@ -23,7 +25,7 @@ pub enum Activation {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct InstallOrder {
-    /// Name and version; the package's own when absent. Both have to agree where both speak.
+    /// Name and version; the package's own when absent. Where both speak they have to agree, but for jars, where this goes first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<ModuleId>,
     /// Where the package is: `file://`, `http://`, `https://`, or `sha256:<hex>` of one that was uploaded.
@@ -40,6 +42,9 @@ pub struct InstallOrder {
     /// The share of traffic under [`Activation::Together`], relative to the other versions; 100 when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
+    /// Where the module answers, in place of what its package says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context_path: Option<String>,
     /// Arguments of the module.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<String>,
@@ -49,6 +54,9 @@ pub struct InstallOrder {
     /// Bounds in place of the manifest's.
     #[serde(skip_serializing_if = "LimitOverrides::is_empty")]
     pub limits: LimitOverrides,
+    /// Settings of its kind of module, e.g. `share` and `web` of one on the JVM; the base's defaults for those not named.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<String, String>,
     /// The whole operation's deadline in milliseconds; the base's default when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<u64>,
@@ -134,13 +142,45 @@ pub struct Timing {
     pub ms: f64,
 }
 
+/// Whether a module that was removed is gone. The later one is the worse one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum VerdictState {
+    /// It is: everything was given back.
+    Unloaded,
+    /// Not yet, and nothing is known that keeps it. The base goes on looking.
+    #[default]
+    Pending,
+    /// It is not, and something keeps it.
+    Leaking,
+}
+
+impl VerdictState {
+    /// The word itself.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unloaded => "unloaded",
+            Self::Pending => "pending",
+            Self::Leaking => "leaking",
+        }
+    }
+}
+
+impl std::fmt::Display for VerdictState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// What a base got back when a module went, and what it did not.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Verdict {
-    /// Whether everything was given back.
-    pub clean: bool,
+    /// Whether it is gone.
+    pub state: VerdictState,
     /// Requests that were cut off at the drain deadline.
     pub cut_requests: u64,
     /// What was given back: a resource and its amount, e.g. `compiled code`, `5632000 bytes`.

@@ -31,6 +31,8 @@ pub enum Reason {
     Conflict,
     /// The base is at a bound of its own.
     BudgetExceeded,
+    /// The JVM has no room for the module's classes.
+    MetaspaceFull,
     /// The data directory's file system is full.
     DiskFull,
     /// The module's code could not be compiled.
@@ -82,6 +84,7 @@ impl Reason {
             Self::ContextPathTaken => "ContextPathTaken",
             Self::Conflict => "Conflict",
             Self::BudgetExceeded => "BudgetExceeded",
+            Self::MetaspaceFull => "MetaspaceFull",
             Self::DiskFull => "DiskFull",
             Self::CompileFailed => "CompileFailed",
             Self::StartFailed => "StartFailed",

@@ -4,6 +4,7 @@ use std::{
     fs,
     hash::{DefaultHasher, Hash, Hasher},
     io::{self, Write},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -77,6 +78,39 @@ fn map(engine: &Engine, path: &Path) -> wasmtime::Result<Component> {
     // belongs to the base alone. It was renamed into place when complete, and is never written to again, so what is mapped
     // does not change: a new version replaces the name, not the bytes.
     unsafe { Component::deserialize_file(engine, path) }
+}
+
+/// Gives the mapped pages of `component` back until somebody runs it: reading its metadata and bringing one instance up has touched
+/// most of them, and an idle module would keep them. They come back from the file, page by page, when they are used.
+///
+/// Where one page is no longer the file's, nothing is done.
+#[expect(unsafe_code, reason = "the one mapping of a file into this process")]
+pub(crate) fn rest(component: &Component) {
+    let image = component.image_range();
+    let (start, size) = (image.start.addr(), image.end.addr().saturating_sub(image.start.addr()));
+    if size == 0 || !start.is_multiple_of(rustix::param::page_size()) || !is_the_files(start, size) {
+        return;
+    }
+    // SAFETY: the range is one private mapping of a file that never changes, and every page that is there is still the file's, so
+    // each later access finds the very bytes it would have found without this call.
+    unsafe {
+        libc::madvise(image.start.cast_mut().cast(), size, libc::MADV_DONTNEED);
+    }
+}
+
+/// Whether no page of this mapping has been written to, as `/proc/self/pagemap` tells it (Linux, admin-guide/mm/pagemap).
+fn is_the_files(start: usize, size: usize) -> bool {
+    const PRESENT: u64 = 1 << 63;
+    const SWAPPED: u64 = 1 << 62;
+    const OF_FILE: u64 = 1 << 61;
+    let page = rustix::param::page_size();
+    let mut entries = vec![0_u8; size.div_ceil(page) * 8];
+    let read = fs::File::open("/proc/self/pagemap").and_then(|map| map.read_exact_at(&mut entries, (start / page * 8) as u64));
+    read.is_ok()
+        && entries.as_chunks::<8>().0.iter().map(|entry| u64::from_ne_bytes(*entry)).all(|entry| {
+            // Neither present nor swapped: it was never touched.
+            entry & (PRESENT | SWAPPED) == 0 || entry & (SWAPPED | OF_FILE) == OF_FILE
+        })
 }
 
 fn failed(what: &str, path: &Path, error: &io::Error) -> Failure {

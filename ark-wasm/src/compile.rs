@@ -18,7 +18,7 @@ use wasmtime::{
 use wasmtime_wasi_http::{handler::ProxyPre, p2, p3};
 
 use crate::{
-    cache::Cache,
+    cache::{self, Cache},
     engine::{self, Build},
     host::Host,
     link, memory,
@@ -39,6 +39,13 @@ pub(crate) struct Code {
 }
 
 impl Code {
+    /// Takes no memory for the code itself until somebody runs it.
+    pub(crate) fn rest(&self) {
+        if !self.is_shared() {
+            cache::rest(&self.component);
+        }
+    }
+
     /// Whether another module runs the same code.
     pub(crate) fn is_shared(&self) -> bool {
         Arc::strong_count(&self.component) > 1

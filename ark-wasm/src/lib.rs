@@ -122,6 +122,10 @@ impl Runtime<Endpoint> for Wasm {
     }
 
     fn prepare<'a>(&'a self, spec: &'a ModuleSpec) -> BoxFuture<'a, Result<Box<dyn Prepared<Endpoint>>, Failure>> {
+        if let Some(option) = spec.options.keys().next() {
+            let message = format!("{}: a WebAssembly module has no options, and so no {option:?}", spec.id);
+            return Box::pin(std::future::ready(Err(Failure::new(Reason::InvalidRequest, message))));
+        }
         Box::pin(async move { self.ready(spec).await.map(|ready| Box::new(ready) as Box<dyn Prepared<Endpoint>>) })
     }
 }

@@ -11,8 +11,8 @@ use std::{
     time::Duration,
 };
 
-use ark::{Facts, ModuleSpec, Prepared, Running, Started};
-use ark_model::{Failure, Reason, Verdict, order::Resource};
+use ark::{Facts, ModuleSpec, Prepared, Reclaimed, Running, Started};
+use ark_model::{Failure, Reason, Verdict, VerdictState, order::Resource};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use gateway::{Body, Endpoint, RequestId, Upstream, UpstreamError, empty};
@@ -85,12 +85,14 @@ impl Prepared<Endpoint> for Ready {
     fn start(self: Box<Self>) -> BoxFuture<'static, Result<Started<Endpoint>, Failure>> {
         Box::pin(async move {
             trial(&self.module).await?;
+            self.module.code.rest();
             let spec = Arc::clone(&self.module.spec);
             let running = Box::new(Served::new(self.module));
             let (optimiser, settings) = (self.optimiser, self.settings);
             let refined = optimiser.map(|optimiser| -> ark::Refined<Endpoint> {
                 Box::pin(async move {
                     let code = optimiser.compile(&spec.id, &spec.package.sha256, &spec.package.path).await?;
+                    code.rest();
                     Ok(Box::new(Served::new(Inner::new(&spec, code, &settings))) as Box<dyn Running<Endpoint>>)
                 })
             });
@@ -161,7 +163,7 @@ impl Running<Endpoint> for Served {
         })
     }
 
-    fn reclaim(self: Box<Self>) -> BoxFuture<'static, Verdict> {
+    fn reclaim(self: Box<Self>) -> BoxFuture<'static, Reclaimed> {
         Box::pin(async move {
             let Self { module, endpoint } = *self;
             let (code, shared) = (module.code.bytes, module.code.is_shared());
@@ -172,16 +174,17 @@ impl Running<Endpoint> for Served {
             }
             let (live, held) = (module.usage.live(), Arc::strong_count(&module) - 1);
             let resource = |what: &str, amount: u64, unit: &str| Resource { what: what.to_owned(), amount, unit: unit.to_owned() };
-            let mut verdict = Verdict { clean: live == 0 && held == 0, ..Verdict::default() };
-            if verdict.clean && shared {
+            let state = if live == 0 && held == 0 { VerdictState::Unloaded } else { VerdictState::Pending };
+            let mut verdict = Verdict { state, ..Verdict::default() };
+            if state == VerdictState::Unloaded && shared {
                 verdict.given_back.push(resource("compiled code, but for what other modules share", 0, "bytes"));
-            } else if verdict.clean {
+            } else if state == VerdictState::Unloaded {
                 verdict.given_back.push(resource("compiled code", code, "bytes"));
             } else {
                 verdict.held.push(resource(&format!("compiled code, by {held} references to the module"), code, "bytes"));
                 verdict.held.push(resource("instances that have not ended", live, "instances"));
             }
-            verdict
+            verdict.into()
         })
     }
 }

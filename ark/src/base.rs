@@ -10,7 +10,7 @@ use std::{
 
 use ark_model::{
     Activation, Failure, InstallOrder, Limits, ModuleId, Reason,
-    api::{ModuleView, Retired},
+    api::{self, ModuleView, Retired},
 };
 use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
@@ -23,8 +23,8 @@ use crate::{
     log::LogBook,
     operation::Install,
     packages::Packages,
-    registry::{Command, Registry, not_installed},
-    runtime::Runtime,
+    registry::{Command, Module, Registry, not_installed},
+    runtime::{Runtime, Sign},
     traffic::{InstanceId, Traffic},
 };
 
@@ -236,6 +236,57 @@ impl<E: Clone + Send + Sync + 'static> Base<E> {
         self.0.registry().modules.get(id).map(|module| module.view()).ok_or_else(|| not_installed(id))
     }
 
+    /// One module, looked at closely.
+    ///
+    /// # Errors
+    /// [`Reason::NotInstalled`].
+    pub async fn inspect(&self, id: &ModuleId) -> Result<ModuleView, Failure> {
+        let (mut view, inspection) = {
+            let registry = self.0.registry();
+            let module = registry.modules.get(id).ok_or_else(|| not_installed(id))?;
+            (module.view(), module.live.as_ref().map(|live| live.running.inspect()))
+        };
+        if let Some(inspection) = inspection {
+            view.inspection = inspection.await;
+        }
+        Ok(view)
+    }
+
+    /// All modules, looked at closely.
+    pub async fn inspect_all(&self) -> Vec<ModuleView> {
+        let looks: Vec<_> = {
+            let registry = self.0.registry();
+            let look = |module: &Module<E>| (module.view(), module.live.as_ref().map(|live| live.running.inspect()));
+            registry.modules.values().map(look).collect()
+        };
+        let mut views = Vec::with_capacity(looks.len());
+        for (mut view, inspection) in looks {
+            if let Some(inspection) = inspection {
+                view.inspection = inspection.await;
+            }
+            views.push(view);
+        }
+        views
+    }
+
+    /// Where a running module gets the class `class` from.
+    ///
+    /// # Errors
+    /// [`Reason::NotInstalled`], [`Reason::IllegalState`] for a module that does not run, [`Reason::InvalidRequest`] for one of a kind
+    /// without classes.
+    pub async fn why(&self, id: &ModuleId, class: String) -> Result<api::Origin, Failure> {
+        let answer = {
+            let registry = self.0.registry();
+            let module = registry.modules.get(id).ok_or_else(|| not_installed(id))?;
+            let live = module
+                .live
+                .as_ref()
+                .ok_or_else(|| Failure::new(Reason::IllegalState, format!("{id} is {}; ask one that runs", module.history.state())))?;
+            live.running.why(class)
+        };
+        answer.await
+    }
+
     /// The log of one module.
     ///
     /// # Errors
@@ -250,10 +301,50 @@ impl<E: Clone + Send + Sync + 'static> Base<E> {
         self.0.registry().verdicts.iter().rev().cloned().collect()
     }
 
+    /// What it takes to look for what holds a removed module.
+    ///
+    /// # Errors
+    /// [`Reason::NotInstalled`] where no such module is left.
+    pub async fn cost_of_holders(&self, id: &ModuleId) -> Result<api::SearchCost, Failure> {
+        let asked = self.0.runtimes.iter().find_map(|runtime| runtime.cost_of_holders(id));
+        asked.ok_or_else(|| self.not_left(id))?.await
+    }
+
+    /// Looks for what holds a removed module. The process stands still meanwhile: ask for the cost before.
+    ///
+    /// # Errors
+    /// [`Reason::NotInstalled`] where no such module is left, [`Reason::BudgetExceeded`] where there are more objects than
+    /// `at_most_objects`.
+    pub async fn holders(&self, id: &ModuleId, at_most_objects: u64) -> Result<api::Holders, Failure> {
+        let asked = self.0.runtimes.iter().find_map(|runtime| runtime.holders(id, at_most_objects));
+        asked.ok_or_else(|| self.not_left(id))?.await
+    }
+
+    fn not_left(&self, id: &ModuleId) -> Failure {
+        let registry = self.0.registry();
+        let message = if registry.modules.contains_key(id) {
+            format!("{id} is installed; what holds it is a question once it is removed")
+        } else if registry.verdicts.iter().any(|retired| retired.id == *id) {
+            format!("nothing is left of {id}, which was removed")
+        } else {
+            format!("{id} was not removed here; list what was with `arkctl verdicts`")
+        };
+        Failure::new(Reason::NotInstalled, message)
+    }
+
     /// The kinds of module it runs.
     #[must_use]
     pub fn kinds(&self) -> Vec<&'static str> {
         self.0.runtimes.iter().map(|runtime| runtime.kind()).collect()
+    }
+
+    /// What the runtimes say of the process.
+    pub async fn signs(&self) -> Vec<(String, Sign)> {
+        let mut signs = Vec::new();
+        for runtime in &self.0.runtimes {
+            signs.extend(runtime.signs().await);
+        }
+        signs
     }
 
     /// Takes all modules out of traffic, drains and stops them. They come back when the base does.

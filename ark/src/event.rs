@@ -2,7 +2,7 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
-use ark_model::{Failure, ModuleId, Reason};
+use ark_model::{Failure, ModuleId, Reason, VerdictState};
 
 /// Something that happens to a module.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub enum Event {
     StopFailed(Arc<ModuleId>, Failure),
     /// Its resources are about to be given back.
     BeforeRecycle(Arc<ModuleId>),
+    /// This is known of what it gave back. A later one on the same module takes the place of this.
+    Verdict(Arc<ModuleId>, VerdictState),
     /// All that the base had to bring up is up.
     Ready,
 }

@@ -104,7 +104,7 @@ impl<E: Clone + Send + Sync + 'static> Installing<E> {
         let package = self.steps.run(Step::Fetch, shared.packages.fetch(&order)).await?;
         self.steps.run(Step::Verify, shared.packages.verify(&order, &package)).await?;
         let (runtime, manifest) = self.steps.run(Step::Parse, parse(&shared, &package)).await?;
-        let id = Arc::new(identity(&order, &manifest)?);
+        let id = Arc::new(identity(&order, &manifest, runtime.packages_name_modules())?);
         if self.lock.is_none() {
             self.lock = Some(NameLock::take(&shared, &id, Command::Install, self.steps.cancel.clone())?);
         }
@@ -281,10 +281,11 @@ pub(crate) async fn parse<E: 'static>(shared: &Shared<E>, package: &Package) -> 
     Ok((Arc::clone(runtime), manifest))
 }
 
-/// Order and package have to agree where both speak; together they have to say both parts.
-pub(crate) fn identity(order: &InstallOrder, manifest: &Manifest) -> Result<ModuleId, Failure> {
+/// Order and package together have to say both parts. Where both speak they have to agree, if what the package says is `binding`;
+/// else the order decides.
+pub(crate) fn identity(order: &InstallOrder, manifest: &Manifest, binding: bool) -> Result<ModuleId, Failure> {
     let part = |what: &str, asked: Option<&str>, said: Option<&str>| match (asked, said) {
-        (Some(asked), Some(said)) if asked != said => Err(Failure::new(
+        (Some(asked), Some(said)) if binding && asked != said => Err(Failure::new(
             Reason::IdentityMismatch,
             format!("the order says {what} {asked:?} and the package says {said:?}; order what the package is, or build it anew"),
         )),
@@ -309,8 +310,10 @@ async fn admit<E: Clone>(
     manifest: &Manifest,
     kind: &'static str,
 ) -> Result<Arc<ModuleSpec>, Failure> {
+    let asked = Manifest { context_path: order.context_path.clone(), ..Manifest::default() };
+    let says = if asked.context_path.is_some() { &asked } else { manifest };
     let context_path: Arc<str> =
-        manifest.context_path_of(id.name()).map_err(|invalid| Failure::new(Reason::InvalidRequest, invalid.to_string()))?.into();
+        says.context_path_of(id.name()).map_err(|invalid| Failure::new(Reason::InvalidRequest, invalid.to_string()))?.into();
     if !manifest.grants.directories.is_empty() {
         let message = format!("{id} grants itself directories; only an install order can grant a directory");
         return Err(Failure::new(Reason::InvalidRequest, message));
@@ -326,6 +329,7 @@ async fn admit<E: Clone>(
         args: order.args.clone(),
         probe_path: manifest.probe_path.clone(),
         reuse: manifest.reuse.unwrap_or(1).max(1),
+        options: order.options.clone(),
         log: Arc::new(LogBook::new(&limits)),
     });
     // The same identity may still be draining: after a switch there and back, for instance.

@@ -30,5 +30,5 @@ pub use operation::Install;
 pub use packages::Packages;
 pub use registry::Command;
 pub use restore::NotUp;
-pub use runtime::{Facts, ModuleSpec, Package, Prepared, Refined, Running, Runtime, Started};
+pub use runtime::{Facts, ModuleSpec, Package, Prepared, Reclaimed, Refined, Running, Runtime, Sign, Started};
 pub use traffic::{Drained, InstanceId, Target, Traffic};

@@ -56,6 +56,6 @@ async fn replace<E: Clone + Send + Sync + 'static>(
         (old, deadline)
     };
     shared.traffic.drain(old.instance, drain_deadline).await;
-    let (verdict, _) = retire::end(shared, id, old, &mut Vec::new()).await;
-    tracing::info!(module = %id, clean = verdict.clean, "the optimised build has taken over");
+    let (reclaimed, _) = retire::end(shared, id, old, &mut Vec::new()).await;
+    tracing::info!(module = %id, verdict = %reclaimed.verdict.state, "the optimised build has taken over");
 }

@@ -7,8 +7,8 @@ use std::{
 };
 
 use ark_model::{
-    Failure, InstallOrder, Manifest, ModuleId, Reason, State, Timing,
-    api::{ModuleView, Retired, TrafficView},
+    Failure, InstallOrder, Manifest, ModuleId, Reason, State, Timing, Verdict,
+    api::{Inspection, ModuleView, Retired, TrafficView},
     lifecycle::{Event, History},
 };
 use tokio::sync::watch;
@@ -112,6 +112,7 @@ impl<E: Clone> Module<E> {
             history: self.history.records().to_vec(),
             timings: self.timings.clone(),
             traffic: TrafficView { peak_memory_bytes: facts.peak_memory_bytes, ..TrafficView::default() },
+            inspection: Inspection::default(),
         }
     }
 }
@@ -171,6 +172,13 @@ impl<E: Clone> Registry<E> {
         self.replaced.push_back(id);
         while self.replaced.len() > MAX_REPLACED {
             self.replaced.pop_front();
+        }
+    }
+
+    /// Puts what is known by now in place of an earlier verdict on the same removal.
+    pub(crate) fn correct_verdict(&mut self, id: &ModuleId, at: u64, verdict: Verdict) {
+        if let Some(retired) = self.verdicts.iter_mut().rev().find(|retired| retired.id == *id && retired.at == at) {
+            retired.verdict = verdict;
         }
     }
 

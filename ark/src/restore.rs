@@ -89,8 +89,9 @@ impl<E: Clone + Send + Sync + 'static> Base<E> {
 async fn look<E: 'static>(shared: &Shared<E>, order: &InstallOrder) -> Result<(ModuleId, i32), Failure> {
     let package = shared.packages.fetch(order).await?;
     shared.packages.verify(order, &package).await?;
-    let (_, manifest) = install::parse(shared, &package).await?;
-    Ok((install::identity(order, &manifest)?, manifest.priority.unwrap_or(DEFAULT_PRIORITY)))
+    let (runtime, manifest) = install::parse(shared, &package).await?;
+    let id = install::identity(order, &manifest, runtime.packages_name_modules())?;
+    Ok((id, manifest.priority.unwrap_or(DEFAULT_PRIORITY)))
 }
 
 /// The versions of one name, one after the other.

@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ark_model::{Failure, ModuleId, Reason, State, Step, Timing, Verdict, api::Retired, lifecycle::Event as Change, order::Resource};
+use ark_model::{
+    Failure, ModuleId, Reason, State, Step, Timing, Verdict, VerdictState, api::Retired, lifecycle::Event as Change, order::Resource,
+};
 use futures_util::{FutureExt, future};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -13,7 +15,7 @@ use crate::{
     journal::Entry,
     operation::millis,
     registry::{Command, Live, Registry, not_installed},
-    runtime::ModuleSpec,
+    runtime::{ModuleSpec, Reclaimed},
 };
 
 /// What a runtime may take beyond its patience, before the container goes on without it.
@@ -60,11 +62,13 @@ impl<E: Clone + Send + Sync + 'static> Leaving<E> {
 
     async fn see_off(mut self, shared: Arc<Shared<E>>) -> Retired {
         let id = Arc::clone(self.id());
-        let (mut timings, mut verdict, mut failure) = (Vec::new(), Verdict { clean: true, ..Verdict::default() }, None);
+        let (mut timings, mut verdict, mut failure) = (Vec::new(), Verdict { state: VerdictState::Unloaded, ..Verdict::default() }, None);
+        let mut later = None;
         if let Some(live) = self.live.take() {
             let deadline = Duration::from_millis(self.spec.limits.drain_deadline_ms);
             let drained = timed(&mut timings, Step::Drain, shared.traffic.drain(live.instance, deadline)).await;
-            (verdict, failure) = end(&shared, &id, live, &mut timings).await;
+            let (reclaimed, stopped) = end(&shared, &id, live, &mut timings).await;
+            (verdict, later, failure) = (reclaimed.verdict, reclaimed.later, stopped);
             verdict.cut_requests = drained.cut;
         }
         let retired = Retired { id: ModuleId::clone(&id), timings, verdict, at: shared.now() };
@@ -77,7 +81,19 @@ impl<E: Clone + Send + Sync + 'static> Leaving<E> {
         registry.keep_verdict(retired.clone());
         drop(registry);
         self.spec.log.close();
-        shared.listeners.tell(&Event::AfterStop(id));
+        shared.listeners.tell(&Event::AfterStop(Arc::clone(&id)));
+        shared.listeners.tell(&Event::Verdict(Arc::clone(&id), retired.verdict.state));
+        if let Some(mut later) = later {
+            let (at, cut_requests) = (retired.at, retired.verdict.cut_requests);
+            tokio::spawn(async move {
+                while let Some(verdict) = later.recv().await {
+                    let state = verdict.state;
+                    tracing::info!(module = %id, %state, "more is known of a module that was removed");
+                    shared.registry().correct_verdict(&id, at, Verdict { cut_requests, ..verdict });
+                    shared.listeners.tell(&Event::Verdict(Arc::clone(&id), state));
+                }
+            });
+        }
         self.done.send_replace(Some(retired.clone()));
         retired
     }
@@ -89,7 +105,7 @@ pub(crate) async fn end<E: 'static>(
     id: &Arc<ModuleId>,
     live: Live<E>,
     timings: &mut Vec<Timing>,
-) -> (Verdict, Option<Failure>) {
+) -> (Reclaimed, Option<Failure>) {
     let Live { running, refining, .. } = live;
     drop(refining);
     let patience = shared.settings.stop_patience;
@@ -102,12 +118,14 @@ pub(crate) async fn end<E: 'static>(
     }
     shared.listeners.tell(&Event::BeforeRecycle(Arc::clone(id)));
     let reclaimed = timed(timings, Step::Reclaim, tokio::time::timeout(GRACE, running.reclaim())).await;
-    let mut verdict = reclaimed.unwrap_or_else(|_| Verdict {
-        held: vec![Resource { what: format!("everything of {id}: its runtime did not answer"), amount: 1, unit: "modules".to_owned() }],
-        ..Verdict::default()
+    let mut reclaimed = reclaimed.unwrap_or_else(|_| {
+        let what = format!("everything of {id}: its runtime did not answer");
+        Verdict { held: vec![Resource { what, amount: 1, unit: "modules".to_owned() }], ..Verdict::default() }.into()
     });
-    verdict.clean &= failure.is_none();
-    (verdict, failure)
+    if failure.is_some() {
+        reclaimed.verdict.state = reclaimed.verdict.state.max(VerdictState::Pending);
+    }
+    (reclaimed, failure)
 }
 
 async fn timed<T>(timings: &mut Vec<Timing>, step: Step, work: impl Future<Output = T>) -> T {
@@ -127,7 +145,7 @@ pub(crate) fn uninstall<E: Clone + Send + Sync + 'static>(shared: &Arc<Shared<E>
                 let fallback = || Retired {
                     id: id.clone(),
                     timings: Vec::new(),
-                    verdict: Verdict { clean: true, ..Verdict::default() },
+                    verdict: Verdict { state: VerdictState::Unloaded, ..Verdict::default() },
                     at: shared.now(),
                 };
                 Some(Known::Gone(verdict.unwrap_or_else(fallback)))

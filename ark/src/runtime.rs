@@ -1,9 +1,13 @@
 //! What the container asks of a kind of module: to read its packages, and to run them.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
-use ark_model::{Failure, Grants, Limits, Manifest, ModuleId, Verdict};
+use ark_model::{
+    Failure, Grants, Limits, Manifest, ModuleId, Reason, Verdict,
+    api::{Holders, Inspection, Origin, SearchCost},
+};
 use futures_util::future::BoxFuture;
+use tokio::sync::mpsc;
 
 use crate::log::LogBook;
 
@@ -42,6 +46,8 @@ pub struct ModuleSpec {
     pub probe_path: Option<String>,
     /// How many requests one instance may serve; 1 is a fresh instance for each.
     pub reuse: u32,
+    /// Settings of its kind, as the order gives them. A runtime refuses those it does not know.
+    pub options: BTreeMap<String, String>,
     /// Where its lines go.
     pub log: Arc<LogBook>,
 }
@@ -57,8 +63,45 @@ pub trait Runtime<E>: Send + Sync + 'static {
     /// Reads what the package says of itself. A damaged package, or one that could never run here, is refused now.
     fn parse<'a>(&'a self, package: &'a Package) -> BoxFuture<'a, Result<Manifest, Failure>>;
 
+    /// Whether the name and version in its packages are the module's. Where they are not, because they are a text of the build
+    /// that nobody meant as an identity, they count only for what an order leaves open.
+    fn packages_name_modules(&self) -> bool {
+        true
+    }
+
+    /// What the process that runs its modules says of itself, under the names that controllers know.
+    fn signs(&self) -> BoxFuture<'_, Vec<(String, Sign)>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
+
     /// Does all the work that can be kept by content: compile, index, unpack. Runs nothing of the module.
     fn prepare<'a>(&'a self, spec: &'a ModuleSpec) -> BoxFuture<'a, Result<Box<dyn Prepared<E>>, Failure>>;
+
+    /// What it takes to look for what holds the removed module `id`; none where no such module is left here.
+    fn cost_of_holders(&self, id: &ModuleId) -> Option<BoxFuture<'static, Result<SearchCost, Failure>>> {
+        let _ = id;
+        None
+    }
+
+    /// Looks for what holds the removed module `id`; none where no such module is left here.
+    ///
+    /// # Errors
+    /// [`Reason::BudgetExceeded`] where there are more objects than `at_most_objects`.
+    fn holders(&self, id: &ModuleId, at_most_objects: u64) -> Option<BoxFuture<'static, Result<Holders, Failure>>> {
+        let _ = (id, at_most_objects);
+        None
+    }
+}
+
+/// A value of [`Runtime::signs`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Sign {
+    /// A text.
+    Text(String),
+    /// A whole number.
+    Count(i64),
+    /// Any number.
+    Number(f64),
 }
 
 /// A module ready to be started.
@@ -96,6 +139,20 @@ pub trait Running<E>: Send + Sync {
     /// What is known of it now.
     fn facts(&self) -> Facts;
 
+    /// Looks closer than [`facts`](Self::facts), which may take a while.
+    fn inspect(&self) -> BoxFuture<'static, Inspection> {
+        Box::pin(std::future::ready(Inspection::default()))
+    }
+
+    /// Where the module gets the class `class` from.
+    ///
+    /// # Errors
+    /// [`Reason::InvalidRequest`] for kinds of module that have no classes.
+    fn why(&self, class: String) -> BoxFuture<'static, Result<Origin, Failure>> {
+        let message = format!("modules of this kind have no classes, and so no {class}");
+        Box::pin(std::future::ready(Err(Failure::new(Reason::InvalidRequest, message))))
+    }
+
     /// Asks the module whether it works. A module without a probe path works once it is started.
     fn probe(&self) -> BoxFuture<'_, Result<(), Failure>>;
 
@@ -106,5 +163,19 @@ pub trait Running<E>: Send + Sync {
     fn stop(&self, patience: Duration) -> BoxFuture<'_, Result<(), Failure>>;
 
     /// Gives its resources back and says what was given back, and what was not.
-    fn reclaim(self: Box<Self>) -> BoxFuture<'static, Verdict>;
+    fn reclaim(self: Box<Self>) -> BoxFuture<'static, Reclaimed>;
+}
+
+/// What came of a module's resources.
+pub struct Reclaimed {
+    /// The verdict for now.
+    pub verdict: Verdict,
+    /// Those that take its place as more is known, the last one the final word. Dropping this loses nothing else.
+    pub later: Option<mpsc::UnboundedReceiver<Verdict>>,
+}
+
+impl From<Verdict> for Reclaimed {
+    fn from(verdict: Verdict) -> Self {
+        Self { verdict, later: None }
+    }
 }

@@ -12,11 +12,11 @@ use std::{
 };
 
 use ark::{
-    Base, Desired, Drained, Entry, Event, Facts, InstanceId, Journal, Listener, ModuleSpec, Package, Packages, Prepared, Refined, Running,
-    Runtime, Settings, Started, Target, Traffic,
+    Base, Desired, Drained, Entry, Event, Facts, InstanceId, Journal, Listener, ModuleSpec, Package, Packages, Prepared, Reclaimed,
+    Refined, Running, Runtime, Settings, Started, Target, Traffic,
 };
 use ark_model::{
-    Activation, Failure, InstallOrder, Manifest, ModuleId, Reason, State, Step, Verdict,
+    Activation, Failure, InstallOrder, Manifest, ModuleId, Reason, State, Step, Verdict, VerdictState,
     api::{ModuleView, Progress},
 };
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
@@ -45,6 +45,7 @@ struct Facets {
     log: Vec<String>,
     entries: Vec<Entry>,
     disk_full: bool,
+    packages_are_anonymous: bool,
 }
 
 #[derive(Clone, Default)]
@@ -120,6 +121,10 @@ impl Runtime<Endpoint> for World {
         package.head.starts_with(b"x")
     }
 
+    fn packages_name_modules(&self) -> bool {
+        !self.with(|facets| facets.packages_are_anonymous)
+    }
+
     fn parse<'a>(&'a self, package: &'a Package) -> BoxFuture<'a, Result<Manifest, Failure>> {
         Box::pin(async move {
             self.step(&package.sha256, Step::Parse).await?;
@@ -188,10 +193,10 @@ impl Running<Endpoint> for Instance {
         Box::pin(self.world.step(&self.id, Step::Stop))
     }
 
-    fn reclaim(self: Box<Self>) -> BoxFuture<'static, Verdict> {
+    fn reclaim(self: Box<Self>) -> BoxFuture<'static, Reclaimed> {
         Box::pin(async move {
             self.world.with(|facets| facets.log.push(format!("reclaim {}", self.id)));
-            Verdict { clean: true, ..Verdict::default() }
+            Verdict { state: VerdictState::Unloaded, ..Verdict::default() }.into()
         })
     }
 }
@@ -314,7 +319,7 @@ async fn a_switch_starts_probes_routes_and_only_then_drains_stops_and_reclaims()
         "reclaim a:1",
     ];
     assert_eq!(world.with(|facets| facets.log.clone()), expected);
-    assert!(installed.retired.len() == 1 && installed.retired[0].verdict.clean);
+    assert!(installed.retired.len() == 1 && installed.retired[0].verdict.state == VerdictState::Unloaded);
     assert_eq!((states(&base), world.alive()), (vec!["a:2 activated".to_owned()], 1));
     // A client that installs, and then removes the old one, must not fail.
     assert_eq!(base.uninstall(&id("a:1")).unwrap().await.unwrap().id, id("a:1"));
@@ -445,6 +450,30 @@ async fn what_is_taken_or_too_much_is_refused() {
 }
 
 #[tokio::test]
+async fn a_package_whose_name_is_no_identity_is_called_as_the_order_says() {
+    let world = World::default();
+    world.with(|facets| {
+        facets.packages_are_anonymous = true;
+        facets.manifests.insert("a:1".to_owned(), Manifest { name: Some("A Shop of Old".to_owned()), ..Manifest::default() });
+    });
+    let base = world.base(Settings::default());
+    install(&base, "a:1").await.unwrap();
+    base.install(InstallOrder { url: "x:9".to_owned(), ..order("b:2") }).unwrap().finish().await.unwrap();
+    base.install(InstallOrder { id: None, ..order("c:3") }).unwrap().finish().await.unwrap();
+    assert_eq!(states(&base), ["a:1 activated", "b:2 activated", "c:3 activated"]);
+}
+
+#[tokio::test]
+async fn an_order_says_where_a_module_answers_in_place_of_its_package() {
+    let world = World::default();
+    let base = world.base(Settings::default());
+    let at = |path: &str| InstallOrder { context_path: Some(path.to_owned()), ..order("a:1") };
+    assert_eq!(base.install(at("/x/../y")).unwrap().finish().await.unwrap_err().reason, Reason::InvalidRequest);
+    base.install(at("shop/")).unwrap().finish().await.unwrap();
+    assert_eq!(base.modules()[0].context_path, "/shop");
+}
+
+#[tokio::test]
 async fn listeners_are_told_in_order_and_may_refuse_a_start_and_a_stop() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let watcher = |name, priority, refuses| Watcher { name, priority, refuses, seen: Arc::clone(&seen) };
@@ -455,7 +484,7 @@ async fn listeners_are_told_in_order_and_may_refuse_a_start_and_a_stop() {
     let early: Vec<String> = seen.lock().unwrap().iter().filter_map(|line| line.strip_prefix("early ").map(str::to_owned)).collect();
     assert_eq!(
         early,
-        ["BeforeStart", "AfterStart", "BeforeStart", "AfterStart", "BeforeSwitch", "AfterSwitch", "BeforeRecycle", "AfterStop"]
+        ["BeforeStart", "AfterStart", "BeforeStart", "AfterStart", "BeforeSwitch", "AfterSwitch", "BeforeRecycle", "AfterStop", "Verdict"]
     );
     assert_eq!(seen.lock().unwrap()[..2], ["early BeforeStart", "late BeforeStart"]);
 

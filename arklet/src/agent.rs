@@ -53,6 +53,18 @@ impl Listener for Unused {
     }
 }
 
+/// Counts what is said of modules that were removed.
+struct Verdicts(Arc<Metrics>);
+
+impl Listener for Verdicts {
+    fn on(&self, event: &Event) -> Result<(), Failure> {
+        if let Event::Verdict(_, state) = event {
+            self.0.verdict(*state);
+        }
+        Ok(())
+    }
+}
+
 /// What an agent is made of.
 pub struct Builder {
     data_dir: PathBuf,
@@ -63,6 +75,7 @@ pub struct Builder {
     bounds: Bounds,
     keys: Keys,
     otlp: Option<String>,
+    own: Option<Endpoint>,
 }
 
 impl Builder {
@@ -102,6 +115,13 @@ impl Builder {
             let wasm = add(ark_wasm::Wasm::builder(ark_wasm::Settings::new(data.join("cache")))).build()?;
             Ok(Arc::new(wasm))
         })
+    }
+
+    /// What answers the requests that are no module's; without it they are refused.
+    #[must_use]
+    pub fn own(mut self, endpoint: Endpoint) -> Self {
+        self.own = Some(endpoint);
+        self
     }
 
     /// Bounds on packages that are fetched.
@@ -147,12 +167,16 @@ impl Builder {
         let store = Store::open(packages.clone(), self.bounds.clone()).map_err(|error| opened("open the packages", &packages, &error))?;
         let store = Arc::new(store);
         let gateway = Gateway::new(self.gateway);
+        if let Some(own) = self.own {
+            gateway.answer_others_by(own);
+        }
         let exporter = self.otlp.as_deref().map(|endpoint| Exporter::start(endpoint, &self.identity)).transpose()?;
         if let Some(exporter) = &exporter {
             gateway.observe(Arc::clone(exporter) as Arc<dyn Observer>);
         }
         let metrics = Arc::new(Metrics::new(&gateway, exporter.as_deref()));
         let mut base = Base::builder(now).settings(self.container).journal(Arc::new(journal)).listener(Unused(Arc::clone(&store)));
+        base = base.listener(Verdicts(Arc::clone(&metrics)));
         for make in self.runtimes {
             base = base.runtime(make(data)?);
         }
@@ -213,6 +237,7 @@ impl Agent {
             bounds: Bounds::default(),
             keys: Keys::default(),
             otlp: None,
+            own: None,
         }
     }
 
@@ -272,8 +297,8 @@ impl Agent {
         self.base.modules().into_iter().map(|module| self.with_traffic(module)).collect()
     }
 
-    pub(crate) fn module(&self, id: &ModuleId) -> Result<ModuleView, Failure> {
-        self.base.module(id).map(|module| self.with_traffic(module))
+    pub(crate) async fn inspect(&self, id: &ModuleId) -> Result<ModuleView, Failure> {
+        self.base.inspect(id).await.map(|module| self.with_traffic(module))
     }
 
     pub(crate) fn with_traffic(&self, mut module: ModuleView) -> ModuleView {

@@ -1,7 +1,7 @@
 //! Modules that a base is started with: the packages in a folder, and a list beside them that says more of some.
 //!
 //! `modules.toml` in the folder is optional. Each of its `[[module]]` tables names a `file` of the folder or a `url`, and may
-//! give `name`, `version`, `args`, `env`, `config`, `outgoing-hosts`, `sha256` and `activation`.
+//! give `name`, `version`, `args`, `env`, `config`, `outgoing-hosts`, `sha256`, `activation` and `options`.
 
 use std::{
     collections::BTreeMap,
@@ -57,9 +57,10 @@ struct Listed {
     outgoing_hosts: Vec<String>,
     sha256: Option<String>,
     activation: Option<Activation>,
+    options: BTreeMap<String, String>,
 }
 
-/// The orders for the modules in `folder`: every `.wasm` file, and whatever its list adds.
+/// The orders for the modules in `folder`: every `.wasm` and `.jar` file, and whatever its list adds.
 ///
 /// # Errors
 /// Where the folder cannot be read, or its list names a file that is not there, or an unknown key.
@@ -72,7 +73,7 @@ pub fn orders(folder: &Path) -> Result<Vec<InstallOrder>, ModulesDirError> {
     let mut files: BTreeMap<String, InstallOrder> = BTreeMap::new();
     for entry in fs::read_dir(&folder).map_err(failed(&folder))? {
         let path = entry.map_err(failed(&folder))?.path();
-        if let (Some("wasm"), Some(name)) = (path.extension().and_then(|e| e.to_str()), path.file_name().and_then(|n| n.to_str())) {
+        if let (Some("wasm" | "jar"), Some(name)) = (path.extension().and_then(|e| e.to_str()), path.file_name().and_then(|n| n.to_str())) {
             files.insert(name.to_owned(), InstallOrder { url: format!("file://{}", path.display()), ..InstallOrder::default() });
         }
     }
@@ -106,6 +107,7 @@ pub fn orders(folder: &Path) -> Result<Vec<InstallOrder>, ModulesDirError> {
             activation: module.activation,
             args: module.args,
             grants,
+            options: module.options,
             ..InstallOrder::default()
         });
     }

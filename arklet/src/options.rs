@@ -60,7 +60,7 @@ pub struct Options {
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
     /// Start with the modules in this folder, and what its modules.toml says of them
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", env = "ARKLET_MODULES_DIR")]
     pub(crate) modules_dir: Option<PathBuf>,
     /// Run also where a module of --modules-dir does not come up
     #[arg(long)]
@@ -86,6 +86,9 @@ pub struct Options {
     /// The token that callers of the API have to show
     #[arg(long, value_name = "TOKEN", env = "ARKLET_TOKEN", hide_env_values = true)]
     token: Option<String>,
+    /// A file with that token; blanks around it do not count
+    #[arg(long, value_name = "FILE", env = "ARKLET_TOKEN_FILE", conflicts_with = "token")]
+    token_file: Option<PathBuf>,
     /// A token that only allows to look
     #[arg(long, value_name = "TOKEN", env = "ARKLET_READ_TOKEN", hide_env_values = true)]
     read_token: Option<String>,
@@ -165,12 +168,14 @@ impl Options {
     }
 
     pub(crate) fn access(&self) -> Result<Access, Problem> {
-        for (option, token) in [("--token", &self.token), ("--read-token", &self.read_token)] {
+        let from_file = self.token_file.as_ref().map(read).transpose()?;
+        let token = from_file.map_or_else(|| self.token.clone(), |bytes| Some(String::from_utf8_lossy(&bytes).trim().to_owned()));
+        for (option, token) in [("the token", &token), ("--read-token", &self.read_token)] {
             if token.as_deref().is_some_and(|token| token.trim().is_empty()) {
                 return Err(format!("{option} is blank; give it a secret, or leave it out").into());
             }
         }
-        let access = Access { token: self.token.clone(), read_token: self.read_token.clone(), certified: self.api_client_ca.is_some() };
+        let access = Access { token, read_token: self.read_token.clone(), certified: self.api_client_ca.is_some() };
         if access.is_open() && !self.listen.ip().is_loopback() {
             let message = format!(
                 "anybody who reaches {} could load code into this base; set a token (ARKLET_TOKEN), or --api-client-ca",

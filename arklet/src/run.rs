@@ -25,7 +25,8 @@ pub async fn run(options: Options, kinds: impl FnOnce(Builder) -> Builder, endin
     let gateway = agent.gateway.serve(options.gateway, options.threads(), tls.gateway.as_ref()).map_err(problem)?;
     agent.set_gateway_address(gateway.local_addr());
     let api = http::serve(http::router(Arc::clone(&agent), access), options.listen, tls.api, end.clone()).await.map_err(problem)?;
-    tracing::info!(%api, gateway = %gateway.local_addr(), data = %options.data_dir().display(), "the base is up");
+    let version = env!("CARGO_PKG_VERSION");
+    tracing::info!(version, %api, gateway = %gateway.local_addr(), data = %options.data_dir().display(), "the base is up");
     let not_up = tokio::select! {
         not_up = agent.bring_up(files) => not_up,
         () = ending.cancelled() => Vec::new(),

@@ -14,9 +14,10 @@ use std::{
 };
 
 use ark::{
-    Base, Drained, Entry, Facts, InstanceId, Journal, ModuleSpec, Package, Packages, Prepared, Running, Runtime, Started, Target, Traffic,
+    Base, Drained, Entry, Facts, InstanceId, Journal, ModuleSpec, Package, Packages, Prepared, Reclaimed, Running, Runtime, Started,
+    Target, Traffic,
 };
-use ark_model::{Activation, Failure, InstallOrder, Manifest, ModuleId, State, Verdict};
+use ark_model::{Activation, Failure, InstallOrder, Manifest, ModuleId, State, Verdict, VerdictState};
 use arklet::journal::FileJournal;
 use futures_util::future::BoxFuture;
 
@@ -110,10 +111,10 @@ impl Running<()> for World {
         })
     }
 
-    fn reclaim(self: Box<Self>) -> BoxFuture<'static, Verdict> {
+    fn reclaim(self: Box<Self>) -> BoxFuture<'static, Reclaimed> {
         Box::pin(async {
             step();
-            Verdict { clean: true, ..Verdict::default() }
+            Verdict { state: VerdictState::Unloaded, ..Verdict::default() }.into()
         })
     }
 }

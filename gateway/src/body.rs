@@ -142,7 +142,7 @@ impl Outbound {
         Self { body, left: size, pause: Pause::new(pause), cut: None, stay: Some(stay) }
     }
 
-    /// The gateway's own word, which waits for nobody.
+    /// A body that is no module's: the gateway's own word, or the process's.
     pub(crate) fn unbound(body: Body) -> Self {
         Self { body, left: u64::MAX, pause: Pause::new(Duration::MAX), cut: None, stay: None }
     }
@@ -157,7 +157,7 @@ impl HttpBody for Outbound {
         let frame = match this.body.poll_frame(context) {
             Poll::Ready(frame) => frame,
             Poll::Pending => {
-                let Some(stay) = this.stay.as_ref() else { return Poll::Ready(None) };
+                let Some(stay) = this.stay.as_ref() else { return Poll::Pending };
                 let cut = this.cut.get_or_insert_with(|| Box::pin(stay.inside.0.cut.clone().cancelled_owned()));
                 let broken = if cut.as_mut().poll(context).is_ready() {
                     Broken::Cut

@@ -8,8 +8,6 @@ use http::{
     uri::PathAndQuery,
 };
 
-use crate::instance::Instance;
-
 /// The id of a request: what its client gave it, or one unlike any other. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestId(HeaderValue);
@@ -56,11 +54,10 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 /// The longest id that is passed on as it came.
 const MAX_REQUEST_ID: usize = 128;
 
-/// Makes `request` one that `instance` can answer.
-pub(crate) fn inward<B>(request: &mut http::Request<B>, peer: Option<&Peer>, instance: &Instance, strip: bool) -> RequestId {
-    if strip
-        && let Some(prefix) = &instance.prefix
-        && let Some(uri) = without_prefix(request.uri(), instance.target.context_path.len())
+/// Makes `request` one that whoever is behind can answer, without the context path `prefix` where it is to be taken off.
+pub(crate) fn inward<B>(request: &mut http::Request<B>, peer: Option<&Peer>, prefix: Option<&HeaderValue>) -> RequestId {
+    if let Some(prefix) = prefix
+        && let Some(uri) = without_prefix(request.uri(), prefix.len())
     {
         *request.uri_mut() = uri;
         request.headers_mut().insert(FORWARDED_PREFIX, prefix.clone());

@@ -46,6 +46,8 @@ pub struct Gateway {
     changing: Mutex<Changing>,
     unrouted: AtomicU64,
     observer: OnceLock<Arc<dyn Observer>>,
+    /// What the process answers itself.
+    own: OnceLock<Endpoint>,
 }
 
 #[derive(Default)]
@@ -73,6 +75,7 @@ impl Gateway {
             changing: Mutex::default(),
             unrouted: AtomicU64::new(0),
             observer: OnceLock::new(),
+            own: OnceLock::new(),
         })
     }
 
@@ -89,10 +92,7 @@ impl Gateway {
     /// The same for a request that came from `peer`.
     pub(crate) async fn answer(&self, request: Request<Body>, peer: Option<&Peer>) -> Response<Outbound> {
         let arrived = Instant::now();
-        let Some(inside) = self.find(&request) else {
-            self.unrouted.fetch_add(1, Ordering::Relaxed);
-            return self.refuse(Reason::NoRoute);
-        };
+        let Some(inside) = self.find(&request) else { return self.answer_unrouted(request, peer).await };
         let instance = Arc::clone(&inside.0);
         // From here on the request is counted when its stay ends, also where its client goes before.
         let mut stay = Stay { inside, _place: None, status: crate::answer::status_of(Reason::Draining), arrived, observed: None };
@@ -110,6 +110,31 @@ impl Gateway {
                 response
             }
         }
+    }
+
+    /// What no module answers is the process's own to answer, where it answers anything.
+    async fn answer_unrouted(&self, mut request: Request<Body>, peer: Option<&Peer>) -> Response<Outbound> {
+        if let Some(own) = self.own.get() {
+            let id = forward::inward(&mut request, peer, None);
+            match own.call(request, &id).await {
+                Ok(mut response) => {
+                    forward::outward(response.headers_mut(), &id);
+                    return response.map(Outbound::unbound);
+                }
+                Err(error) if error.reason == Reason::NoRoute => {}
+                Err(error) => {
+                    tracing::warn!(request = id.as_str(), reason = %error.reason, "the base itself: {error}");
+                    return self.refuse(error.reason);
+                }
+            }
+        }
+        self.unrouted.fetch_add(1, Ordering::Relaxed);
+        self.refuse(Reason::NoRoute)
+    }
+
+    /// Has `own` answer what no module answers: the process had a server before it became a base. Only the first counts.
+    pub fn answer_others_by(&self, own: Endpoint) {
+        let _ = self.own.set(own);
     }
 
     /// The instance that answers, with the request inside it. Where it was retired between the look-up and the entering, the table
@@ -140,7 +165,7 @@ impl Gateway {
         if let Some(observer) = self.observer.get() {
             stay.observed = Observed::begin(observer, &mut request, &instance.target.module);
         }
-        let id = forward::inward(&mut request, peer, instance, self.settings.strip_prefix);
+        let id = forward::inward(&mut request, peer, instance.prefix.as_ref().filter(|_| self.settings.strip_prefix));
         let deadline = Duration::from_millis(limits.request_deadline_ms);
         // A request without a body needs no guard.
         let too_large = (!request.body().is_end_stream()).then(|| Arc::new(AtomicBool::new(false)));

@@ -1,5 +1,6 @@
 //! `health`: the fields that mean something here; those that clients decode as integers are always there.
 
+use ark::Sign;
 use ark_model::api::ModuleView;
 use serde_json::{Map, Value, json};
 
@@ -8,17 +9,18 @@ use crate::{agent::Agent, system};
 
 const MIB: f64 = 1_048_576.0;
 
-pub(super) fn health(agent: &Agent, parameters: &Parameters) -> Reply {
+pub(super) async fn health(agent: &Agent, parameters: &Parameters) -> Reply {
+    let signs = agent.base.signs().await;
     let kind = parameters.text("type");
     let mut data = Map::new();
     match kind.as_deref() {
         None => {
             data.insert("masterBizInfo".to_owned(), base_info(agent));
-            system(agent, parameters, &mut data);
+            system(agent, parameters, signs, &mut data);
             data.insert("bizListInfo".to_owned(), list(agent, None));
             data.insert("pluginListInfo".to_owned(), json!([]));
         }
-        Some("system") => system(agent, parameters, &mut data),
+        Some("system") => system(agent, parameters, signs, &mut data),
         Some("biz") => {
             let (name, version) = (parameters.text("bizName"), parameters.text("bizVersion"));
             match (name, version) {
@@ -51,7 +53,7 @@ pub(super) fn health(agent: &Agent, parameters: &Parameters) -> Reply {
     Reply::Success(json!({"healthData": data}))
 }
 
-fn system(agent: &Agent, parameters: &Parameters, data: &mut Map<String, Value>) {
+fn system(agent: &Agent, parameters: &Parameters, signs: Vec<(String, Sign)>, data: &mut Map<String, Value>) {
     let chosen: Option<Vec<&str>> =
         parameters.value("metrics").and_then(Value::as_array).map(|metrics| metrics.iter().filter_map(Value::as_str).collect());
     let wants = |metric: &str| chosen.as_ref().is_none_or(|chosen| chosen.is_empty() || chosen.contains(&metric));
@@ -72,9 +74,7 @@ fn system(agent: &Agent, parameters: &Parameters, data: &mut Map<String, Value>)
     }
     if wants("jvm") {
         let (resident, all) = (system::resident_bytes(), system::memory_bytes());
-        data.insert(
-            "jvm".to_owned(),
-            json!({
+        let mut jvm = json!({
                 "java version": format!("arklet {}", env!("CARGO_PKG_VERSION")),
                 "java home": "",
                 "total memory(M)": resident as f64 / MIB,
@@ -88,8 +88,20 @@ fn system(agent: &Agent, parameters: &Parameters, data: &mut Map<String, Value>)
                 "java used metaspace": resident,
                 "java committed metaspace": resident,
                 "java max metaspace": all,
-            }),
-        );
+        });
+        // A JVM knows better.
+        let better = signs.into_iter().map(|(name, sign)| {
+            let value: Value = match sign {
+                Sign::Text(text) => text.into(),
+                Sign::Count(count) => count.into(),
+                Sign::Number(number) => number.into(),
+            };
+            (name, value)
+        });
+        if let Some(jvm) = jvm.as_object_mut() {
+            jvm.extend(better);
+        }
+        data.insert("jvm".to_owned(), jvm);
     }
 }
 

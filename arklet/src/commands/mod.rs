@@ -115,7 +115,7 @@ pub(crate) async fn run(agent: &Arc<Agent>, name: &str, body: &[u8]) -> Reply {
     match name {
         "help" => Reply::Success(COMMANDS.iter().map(|(id, desc)| json!({"desc": desc, "id": id})).collect()),
         "queryAllBiz" => Reply::Success(agent.base.modules().iter().map(queried).collect()),
-        "health" => health::health(agent, &parameters),
+        "health" => health::health(agent, &parameters).await,
         "queryBizOps" => agent.operations.query(&parameters),
         "installBiz" => install::install(agent, &parameters).await,
         "batchInstallBiz" => batch::install(agent, &parameters).await,

@@ -46,7 +46,7 @@ async fn ready(State(agent): State<Arc<Agent>>) -> (StatusCode, &'static str) {
 }
 
 async fn metrics(State(agent): State<Arc<Agent>>) -> impl IntoResponse {
-    let text = agent.metrics.text(&agent.base.modules(), crate::system::resident_bytes());
+    let text = agent.metrics.text(&agent.base.inspect_all().await, &agent.base.verdicts(), crate::system::resident_bytes());
     ([(header::CONTENT_TYPE, OPENMETRICS)], text)
 }
 
@@ -111,7 +111,7 @@ fn status_of(reason: Reason) -> StatusCode {
         | Reason::ModuleFailed => StatusCode::UNPROCESSABLE_ENTITY,
         Reason::FetchFailed => StatusCode::BAD_GATEWAY,
         Reason::StartTimedOut | Reason::RequestTimedOut => StatusCode::GATEWAY_TIMEOUT,
-        Reason::BudgetExceeded | Reason::QueueFull | Reason::Draining => StatusCode::SERVICE_UNAVAILABLE,
+        Reason::BudgetExceeded | Reason::MetaspaceFull | Reason::QueueFull | Reason::Draining => StatusCode::SERVICE_UNAVAILABLE,
         Reason::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }

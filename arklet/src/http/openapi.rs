@@ -17,13 +17,16 @@ use super::v1;
         v1::list,
         v1::install,
         v1::module,
+        v1::why,
         v1::uninstall,
         v1::activate,
         v1::logs,
         v1::cancel,
         v1::upload,
         v1::routes,
-        v1::verdicts
+        v1::verdicts,
+        v1::cost_of_holders,
+        v1::holders
     )
 )]
 #[cfg_attr(not(test), expect(dead_code, reason = "what it describes is checked in"))]

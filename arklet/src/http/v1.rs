@@ -4,7 +4,10 @@ use std::{convert::Infallible, sync::Arc};
 
 use ark_model::{
     Failure, InstallOrder, ModuleId, Reason,
-    api::{BaseView, ErrorBody, Installed, LogLine, ModuleList, ModuleView, PackageView, Progress, Retired, RouteList, VerdictList},
+    api::{
+        BaseView, ErrorBody, Holders, Installed, LogLine, ModuleList, ModuleView, Origin, PackageView, Progress, Retired, RouteList,
+        SearchCost, VerdictList,
+    },
 };
 use axum::{
     Json, Router,
@@ -26,17 +29,22 @@ use crate::{agent::Agent, otlp::Operation};
 
 type Shared = State<Arc<Agent>>;
 
+/// How many objects are looked at, unless told: about a second in which the process stands still.
+const OBJECTS: u64 = 1_000_000;
+
 pub(super) fn router() -> Router<Arc<Agent>> {
     Router::new()
         .route("/base", get(base))
         .route("/modules", get(list).post(install))
         .route("/modules/{name}/{version}", get(module).delete(uninstall))
         .route("/modules/{name}/{version}/activate", post(activate))
+        .route("/modules/{name}/{version}/why", get(why))
         .route("/modules/{name}/{version}/logs", get(logs))
         .route("/operations/{name}", delete(cancel))
         .route("/packages", put(upload))
         .route("/routes", get(routes))
         .route("/verdicts", get(verdicts))
+        .route("/verdicts/{name}/{version}/holders", get(cost_of_holders).post(holders))
         .fallback(|| async { Refusal(Failure::new(Reason::NotInstalled, "there is no such call; see /openapi.json")) })
 }
 
@@ -62,6 +70,27 @@ pub(super) async fn verdicts(State(agent): Shared) -> Json<VerdictList> {
     Json(VerdictList { verdicts: agent.base.verdicts() })
 }
 
+/// What it takes to look for what holds a removed module.
+#[utoipa::path(get, path = "/v1/verdicts/{name}/{version}/holders", tag = "base", params(("name" = String, Path, description = "The module's name"), ("version" = String, Path, description = "Its version")), responses((status = 200, body = SearchCost), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+pub(super) async fn cost_of_holders(State(agent): Shared, Path(path): Path<(String, String)>) -> Result<Json<SearchCost>, Refusal> {
+    Ok(Json(agent.base.cost_of_holders(&id(path)?).await?))
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct HoldersQuery {
+    objects: Option<u64>,
+}
+
+/// Looks for what holds a removed module. The whole process stands still meanwhile: ask for the cost before.
+#[utoipa::path(post, path = "/v1/verdicts/{name}/{version}/holders", tag = "base", params(("name" = String, Path, description = "The module's name"), ("version" = String, Path, description = "Its version"), ("objects" = Option<u64>, Query, description = "Look at so many objects at most, a million unless told; refused where there are more")), responses((status = 200, body = Holders), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+pub(super) async fn holders(
+    State(agent): Shared,
+    Path(path): Path<(String, String)>,
+    Query(query): Query<HoldersQuery>,
+) -> Result<Json<Holders>, Refusal> {
+    Ok(Json(agent.base.holders(&id(path)?, query.objects.unwrap_or(OBJECTS)).await?))
+}
+
 /// All modules.
 #[utoipa::path(get, path = "/v1/modules", tag = "modules", responses((status = 200, body = ModuleList)))]
 pub(super) async fn list(State(agent): Shared) -> Json<ModuleList> {
@@ -71,7 +100,22 @@ pub(super) async fn list(State(agent): Shared) -> Json<ModuleList> {
 /// All that is known of one module.
 #[utoipa::path(get, path = "/v1/modules/{name}/{version}", tag = "modules", params(("name" = String, Path, description = "The module's name"), ("version" = String, Path, description = "Its version")), responses((status = 200, body = ModuleView), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
 pub(super) async fn module(State(agent): Shared, Path(path): Path<(String, String)>) -> Result<Json<ModuleView>, Refusal> {
-    Ok(Json(agent.module(&id(path)?)?))
+    Ok(Json(agent.inspect(&id(path)?).await?))
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct WhyQuery {
+    class: String,
+}
+
+/// Where a module gets a class from, and by which rule.
+#[utoipa::path(get, path = "/v1/modules/{name}/{version}/why", tag = "modules", params(("name" = String, Path, description = "The module's name"), ("version" = String, Path, description = "Its version"), ("class" = String, Query, description = "The class, e.g. org.example.Order")), responses((status = 200, body = Origin), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+pub(super) async fn why(
+    State(agent): Shared,
+    Path(path): Path<(String, String)>,
+    Query(query): Query<WhyQuery>,
+) -> Result<Json<Origin>, Refusal> {
+    Ok(Json(agent.base.why(&id(path)?, query.class).await?))
 }
 
 /// Installs a module. With `Accept: text/event-stream` the answer is a stream of `Progress` events, and its status is 200 also where the install fails.

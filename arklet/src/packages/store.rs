@@ -1,12 +1,13 @@
 //! The packages a base has, each under the sha-256 of its bytes. Written beside, then renamed: what has a name is whole.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     fs::{self, File},
     io::{self, Read, Write},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, SystemTime},
@@ -22,12 +23,40 @@ use super::Bounds;
 /// An install has just found its package, or is about to: the bound on what is unused takes only what is older.
 const JUST_COME: Duration = Duration::from_secs(60);
 
+/// How many files are remembered.
+const MAX_READ: usize = 1_024;
+/// The system's clock for files moves on within this time: two changes inside of it may look like one.
+const CLOCK_STEP: Duration = Duration::from_millis(100);
+
+/// What a file cannot keep when it changes: its size, place, and the times that the system sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Unchanged {
+    place: (u64, u64),
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Unchanged {
+    /// None for a file that changed just now.
+    fn of(metadata: &fs::Metadata) -> Option<Self> {
+        let changed = (metadata.ctime(), metadata.ctime_nsec());
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        let since = Duration::new(u64::try_from(changed.0).ok()?, u32::try_from(changed.1).ok()?);
+        let settled = now.checked_sub(since).is_some_and(|age| age > CLOCK_STEP);
+        let modified = (metadata.mtime(), metadata.mtime_nsec());
+        settled.then_some(Self { place: (metadata.dev(), metadata.ino()), size: metadata.len(), modified, changed })
+    }
+}
+
 /// A folder of packages.
 #[derive(Debug)]
 pub struct Store {
     folder: PathBuf,
     bounds: Bounds,
     incoming: AtomicU64,
+    /// The digests of files that were read before, so that one which has not changed since is not read again.
+    read: Mutex<HashMap<Unchanged, String>>,
     /// Told when a package has come, and when one may have lost its last user.
     pub(crate) untidy: Notify,
 }
@@ -45,7 +74,7 @@ impl Store {
                 fs::remove_file(path)?;
             }
         }
-        Ok(Self { folder, bounds, incoming: AtomicU64::new(0), untidy: Notify::new() })
+        Ok(Self { folder, bounds, incoming: AtomicU64::new(0), read: Mutex::default(), untidy: Notify::new() })
     }
 
     /// The package with this digest. Its time in the store counts anew: somebody is about to use it.
@@ -82,6 +111,11 @@ impl Store {
             return Err(unreadable(&io::Error::other("it is no regular file")));
         }
         self.fits(metadata.len())?;
+        let unchanged = Unchanged::of(&metadata);
+        let known = unchanged.and_then(|file| self.read().get(&file).cloned());
+        if let Some(package) = known.map(|sha256| self.find(&sha256)).transpose()?.flatten() {
+            return Ok(package);
+        }
         let mut hasher = Sha256::new();
         let mut buffer = vec![0; 256 << 10];
         each_piece(&mut file, &mut buffer, |piece| {
@@ -89,7 +123,16 @@ impl Store {
             Ok(())
         })
         .map_err(|error| unreadable(&error))?;
-        if let Some(package) = self.find(&hex(&hasher.finalize()))? {
+        let sha256 = hex(&hasher.finalize());
+        // What was read is what the file was then only if it still is.
+        if let Some(unchanged) = unchanged.filter(|file| fs::metadata(path).is_ok_and(|now| Unchanged::of(&now) == Some(*file))) {
+            let mut read = self.read();
+            if read.len() >= MAX_READ {
+                read.clear();
+            }
+            read.insert(unchanged, sha256.clone());
+        }
+        if let Some(package) = self.find(&sha256)? {
             return Ok(package);
         }
         let mut incoming = self.incoming()?;
@@ -106,6 +149,10 @@ impl Store {
             (Err(_), Some(failure)) => Err(failure),
             (Err(error), None) => Err(unreadable(&error)),
         }
+    }
+
+    fn read(&self) -> MutexGuard<'_, HashMap<Unchanged, String>> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn fits(&self, size: u64) -> Result<(), Failure> {
@@ -283,5 +330,23 @@ mod tests {
         assert!(![old, older, oldest].iter().any(|sha256| left.contains(sha256)));
         // Where all is used there is nothing to come back for.
         assert_eq!(store.tidy(&left), None);
+    }
+
+    #[test]
+    fn a_file_is_read_again_only_after_a_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().join("store"), Bounds::default()).unwrap();
+        let file = folder.path().join("a.jar");
+        let take_in = || store.take_in(&file).unwrap().sha256;
+        fs::write(&file, b"one").unwrap();
+        let one = take_in();
+        assert!(store.read().is_empty(), "it changed just now");
+        let settled = |path: &Path| Unchanged::of(&fs::metadata(path).unwrap()).is_some();
+        while !settled(&file) {
+            std::thread::yield_now();
+        }
+        assert!(take_in() == one && take_in() == one && store.read().len() == 1);
+        fs::write(&file, b"two").unwrap();
+        assert_ne!(take_in(), one);
     }
 }

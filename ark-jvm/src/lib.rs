@@ -6,8 +6,10 @@
 //!
 //! Read in this order: [`Limits`] (what a package may ask for), [`Blob`] and [`Archive`] (a jar, in place, also inside
 //! another), [`Manifest`] (what it says of itself), [`Layout`] and [`Package`] (what kind it is, what is its own and what are
-//! libraries), [`ClassPath`] (one table over many jars), [`share`] (who shares libraries, and until when), [`declared`]
-//! (what a SOFAArk module may take from the base), [`why`] (where a class comes from), [`Extracted`].
+//! libraries), [`ClassPath`] (one table over many jars), [`share`] (who shares libraries, and until when), [`options`], [`declared`]
+//! (what a SOFAArk module may take from the base), [`why`] (where a class comes from), [`without_exits`] (what a class must not call),
+//! [`Extracted`], [`metaspace`] (what loaders use), [`budget`] (whether there is room for one more), [`holders`] (what keeps an
+//! object, given a walk of the heap), [`settings`] (where an application says that it answers).
 //!
 //! ```no_run
 //! use std::{path::Path, time::{Duration, Instant}};
@@ -30,17 +32,23 @@
 
 mod archive;
 mod blob;
+pub mod budget;
 mod class_file;
 mod class_path;
 pub mod declared;
 mod directory;
 mod error;
+mod exit;
 mod extract;
+pub mod holders;
 mod inflate;
 mod layout;
 mod limits;
 mod manifest;
+pub mod metaspace;
+pub mod options;
 mod package;
+pub mod settings;
 pub mod share;
 pub mod why;
 
@@ -49,6 +57,7 @@ pub use blob::{Blob, Digest, Origin};
 pub use class_file::{ClassVersionError, HEAD_BYTES, check_version};
 pub use class_path::{ClassPath, ClassPathError, Hit, Jar, class_file_name};
 pub use error::{ArchiveError, Fault, FolderError};
+pub use exit::{EXIT, without_exits};
 pub use extract::Extracted;
 pub use layout::{ArkBiz, Kind, Layout, LayoutError};
 pub use limits::Limits;

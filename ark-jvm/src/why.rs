@@ -100,6 +100,31 @@ pub fn why(class: &str, view: &View<'_>) -> Why {
     Why { class: class.to_owned(), place, hidden, near, elsewhere }
 }
 
+/// The class that a failure is about, where it is one of linking: not found, without a method or a field, or another than expected.
+/// The texts are those of the JVM.
+#[must_use]
+pub fn suspect(failure: &str) -> Option<String> {
+    let after = |what: &str| failure.split_once(what).map(|(_, rest)| rest);
+    let found = if let Some(rest) = after("ClassNotFoundException: ") {
+        rest
+    } else if let Some(rest) = after("NoClassDefFoundError: ") {
+        rest.strip_prefix("Could not initialize class ").unwrap_or(rest)
+    } else if let Some(rest) =
+        after("NoSuchMethodError: ").or_else(|| after("NoSuchFieldError: ")).or_else(|| after("AbstractMethodError: "))
+    {
+        // 'void org.example.A.m(int)': the owner stands between the last blank and the last point before the bracket.
+        let head = rest.split('(').next().unwrap_or(rest);
+        let member = head.rsplit(' ').next().unwrap_or(head);
+        member.rsplit_once('.')?.0
+    } else {
+        after("ClassCastException: class ")?
+    };
+    let class: String =
+        found.chars().map(|c| if c == '/' { '.' } else { c }).take_while(|c| c.is_alphanumeric() || matches!(c, '.' | '_' | '$')).collect();
+    let class = class.trim_end_matches('.');
+    (class.contains('.') && class.len() < 1_000).then(|| class.to_owned())
+}
+
 fn place(class: &str, view: &View<'_>) -> Place {
     let package = class.rsplit_once('.').map_or("", |(package, _)| package);
     if (view.jdk)(package) {
@@ -199,5 +224,27 @@ impl fmt::Display for Decision {
             Self::Refused(Refused::DeniedClass) => "the module's deny-import-classes name it",
             Self::Refused(Refused::DeniedResource) => "the module's deny-import-resources name it",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::suspect;
+
+    #[test]
+    fn the_class_that_a_failure_of_linking_is_about_is_found() {
+        let of = |failure: &str| suspect(failure).unwrap_or_default();
+        assert_eq!(of("java.lang.ClassNotFoundException: org.example.A; x.Y: z"), "org.example.A");
+        assert_eq!(of("java.lang.NoClassDefFoundError: org/example/A$B"), "org.example.A$B");
+        assert_eq!(of("java.lang.NoClassDefFoundError: Could not initialize class org.example.A"), "org.example.A");
+        assert_eq!(of("java.lang.NoSuchMethodError: 'void org.example.A.m(int, b.C)'"), "org.example.A");
+        assert_eq!(of("java.lang.ClassCastException: class a.B cannot be cast to class c.D (a.B is in …)"), "a.B");
+    }
+
+    #[test]
+    fn another_failure_is_about_no_class() {
+        for failure in ["", "java.lang.IllegalStateException: a.B", "ClassNotFoundException: ", "NoSuchMethodError: ("] {
+            assert_eq!(suspect(failure), None, "{failure:?}");
+        }
     }
 }

@@ -217,6 +217,27 @@ impl Env {
         Weak(jni!(self, NewWeakGlobalRef, object))
     }
 
+    /// What a weak reference refers to; null where that is gone.
+    pub(crate) fn strong(self, weak: &Weak) -> jobject {
+        jni!(self, NewLocalRef, weak.0)
+    }
+
+    pub(crate) fn delete(self, local: jobject) {
+        jni!(self, DeleteLocalRef, local);
+    }
+
+    pub(crate) fn is_same(self, one: jobject, other: jobject) -> bool {
+        jni!(self, IsSameObject, one, other) == JNI_TRUE
+    }
+
+    pub(crate) fn is_kind_of(self, class: jclass, of: jclass) -> bool {
+        jni!(self, IsAssignableFrom, class, of) == JNI_TRUE
+    }
+
+    pub(crate) fn superclass(self, class: jclass) -> jclass {
+        jni!(self, GetSuperclass, class)
+    }
+
     pub(crate) fn is_gone(self, weak: &Weak) -> bool {
         jni!(self, IsSameObject, weak.0, ptr::null_mut()) == JNI_TRUE
     }
@@ -290,6 +311,10 @@ impl Raw {
 
 pub(crate) fn object(value: jobject) -> jvalue {
     jvalue { l: value }
+}
+
+pub(crate) fn boolean(value: bool) -> jvalue {
+    jvalue { z: value }
 }
 
 pub(crate) fn long(value: jlong) -> jvalue {

@@ -6,9 +6,12 @@
 
 #![expect(unsafe_code, reason = "the interfaces of the JVM are C")]
 
+mod budget;
 mod classes;
+mod inspect;
 mod jni;
 mod jvmti;
+mod leaks;
 mod modules;
 mod natives;
 mod options;
@@ -55,7 +58,7 @@ unsafe impl Send for Pending {}
 /// Called by the VM at its start, for `-agentpath` and `JAVA_TOOL_OPTIONS`.
 #[unsafe(no_mangle)]
 pub extern "system" fn Agent_OnLoad(java: *mut JavaVM, options: *mut c_char, _: *mut c_void) -> jint {
-    catch_unwind(|| load(java, options, false)).unwrap_or(JNI_ERR)
+    catch_unwind(|| load(java, options, false)).unwrap_or(JNI_OK)
 }
 
 /// Called by the VM when the agent is loaded late, by `jcmd <pid> JVMTI.agent_load`.
@@ -76,9 +79,10 @@ fn load(java: *mut JavaVM, options: *mut c_char, late: bool) -> jint {
     match prepare(java, options, late) {
         Ok(()) => JNI_OK,
         Err(problem) => {
-            complain(&problem);
+            complain(&format!("there is no agent, the application goes on without: {problem}"));
             LOADED.store(false, Ordering::Release);
-            JNI_ERR
+            // At the start of a VM an error would be the end of it; later it is what `jcmd` shows.
+            if late { JNI_ERR } else { JNI_OK }
         }
     }
 }
@@ -133,12 +137,15 @@ fn begin(env: Env) -> Result<(), String> {
 
 /// The base, on threads of its own that are never attached to the VM.
 fn run(wanted: Wanted, ending: CancellationToken) {
-    let Wanted { options, share } = wanted;
+    let Wanted { options, share, keep } = wanted;
     options.start_log();
     let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("arklet").worker_threads(2).enable_all().build();
     let ended = runtime.map_err(|error| error.to_string()).and_then(|runtime| {
         let kinds = move |base: arklet::Builder| {
-            base.runtime(move |data| Ok(Arc::new(runtime::Jvm::new(data.join("jars"), share)?) as Arc<dyn ark::Runtime<gateway::Endpoint>>))
+            let base = base.own(Arc::new(proxy::OfBase::default()));
+            base.runtime(move |data| {
+                Ok(Arc::new(runtime::Jvm::new(&data.join("jars"), share, keep)?) as Arc<dyn ark::Runtime<gateway::Endpoint>>)
+            })
         };
         runtime.block_on(arklet::run(options, kinds, ending)).map_err(|problem| problem.to_string())
     });

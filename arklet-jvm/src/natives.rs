@@ -7,7 +7,7 @@ use std::{
     sync::OnceLock,
 };
 
-use ark_jvm::class_file_name;
+use ark_jvm::{class_file_name, without_exits};
 use jni_sys::{JNIEnv, JNINativeMethod, jboolean, jbyte, jbyteArray, jclass, jint, jlong, jobject, jobjectArray, jstring};
 
 use crate::{
@@ -104,6 +104,7 @@ extern "system" fn define(
                 return ptr::null_mut();
             }
         };
+        let bytes = without_exits(&bytes);
         match define_with_source() {
             Some(define) => {
                 let mut internal: Vec<u8> = env.text(name).into_bytes();

@@ -1,6 +1,6 @@
 //! What stands behind `-agentpath:…=`, in the words of the arklet binary.
 
-use std::ffi::OsString;
+use std::{ffi::OsString, time::Duration};
 
 use ark_jvm::share::Share;
 use arklet::Options;
@@ -8,11 +8,15 @@ use clap::Parser;
 
 /// Most bases have 8080 themselves.
 const GATEWAY: &str = "127.0.0.1:8090";
+/// How long a layer stays after its last module: the next version of that module comes soon, or not at all.
+const KEEP: Duration = Duration::from_secs(60);
 
 /// What the agent is to do.
 pub(crate) struct Wanted {
     pub(crate) options: Options,
     pub(crate) share: Share,
+    /// How long libraries stay after the last module that has them.
+    pub(crate) keep: Duration,
 }
 
 /// Reads `listen=127.0.0.1:1238,gateway=…`; what is not given comes from `ARKLET_…` in the environment.
@@ -22,6 +26,7 @@ pub(crate) struct Wanted {
 pub(crate) fn read(text: &str) -> Result<Wanted, String> {
     let mut arguments = vec![OsString::from("arklet")];
     let mut share = std::env::var("ARKLET_SHARE").ok();
+    let mut keep = std::env::var("ARKLET_KEEP").ok();
     let mut gateway = std::env::var_os("ARKLET_GATEWAY").is_some();
     for option in text.split(',').filter(|option| !option.is_empty()) {
         let Some((key, value)) = option.split_once('=') else {
@@ -34,23 +39,38 @@ pub(crate) fn read(text: &str) -> Result<Wanted, String> {
                 share = Some(value.to_owned());
                 continue;
             }
+            "keep" => {
+                keep = Some(value.to_owned());
+                continue;
+            }
             _ => {
-                let known = "listen, gateway, data-dir, token-file, modules-dir, controller, share, log, name, identity, cluster";
+                let known = "listen, gateway, data-dir, token-file, modules-dir, controller, share, keep, log, name, identity, cluster";
                 return Err(format!("{key:?} is no option of the agent; there are {known}"));
             }
         };
         gateway |= key == "gateway";
         arguments.push(format!("--{option}={value}").into());
     }
+    if let Some(controller) =
+        std::env::var_os("ARKLET_CONTROLLER").filter(|_| !arguments.iter().any(|given| given.to_string_lossy().starts_with("--heartbeat=")))
+    {
+        let mut argument = OsString::from("--heartbeat=");
+        argument.push(controller);
+        arguments.push(argument);
+    }
     if !gateway {
         arguments.push(format!("--gateway={GATEWAY}").into());
     }
-    let share = match share.as_deref() {
-        None | Some("module") => Share::Module,
-        Some("set") => Share::Set,
-        Some("none") => Share::None,
-        Some(other) => return Err(format!("share={other:?} is neither module, set, nor none")),
+    let share = share.as_deref().map_or(Ok(Share::default()), str::parse::<Share>).map_err(|error| error.to_string())?;
+    let keep = match keep.as_deref().map(str::parse) {
+        None => KEEP,
+        Some(Ok(seconds)) => Duration::from_secs(seconds),
+        Some(Err(_)) => return Err(format!("keep={:?} is no number of seconds", keep.unwrap_or_default())),
     };
-    let options = Options::try_parse_from(arguments).map_err(|error| error.to_string())?;
-    Ok(Wanted { options, share })
+    let options = Options::try_parse_from(arguments).map_err(|error| {
+        let text = error.to_string();
+        let first = text.lines().next().unwrap_or_default();
+        first.strip_prefix("error: ").unwrap_or(first).to_owned()
+    })?;
+    Ok(Wanted { options, share, keep })
 }

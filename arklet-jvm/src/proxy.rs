@@ -3,7 +3,7 @@
 use std::{
     cell::Cell,
     sync::{
-        OnceLock,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -18,6 +18,8 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
+
+use crate::vm;
 
 /// How many threads get connections of their own; beyond, two threads share theirs.
 const LANES: usize = 64;
@@ -86,6 +88,37 @@ impl Upstream for Proxy {
     }
 
     /// Its context path is the application's own: links, redirects and cookies are made with it.
+    fn keeps_prefix(&self) -> bool {
+        true
+    }
+}
+
+/// The base's own web server, wherever it listens.
+#[derive(Default)]
+pub(crate) struct OfBase {
+    server: Arc<OnceLock<Proxy>>,
+}
+
+impl Upstream for OfBase {
+    fn call(&self, request: Request<Body>, id: &RequestId) -> BoxFuture<'static, Result<Response<Body>, UpstreamError>> {
+        if let Some(server) = self.server.get() {
+            return server.call(request, id);
+        }
+        // It may not be up yet: it is looked for until it is found.
+        let (server, id) = (Arc::clone(&self.server), id.clone());
+        Box::pin(async move {
+            let found = vm::run(|env| {
+                let names = &vm::get().ok()?.names;
+                let port = env.call_static(names.module(), names.base_port(), &[]).ok()?;
+                env.text(port).parse::<u16>().ok()
+            });
+            let Ok(Some(port)) = found.await else {
+                return Err(UpstreamError { reason: Reason::NoRoute, message: "the base has no web server".to_owned() });
+            };
+            server.get_or_init(|| Proxy::new(port)).call(request, &id).await
+        })
+    }
+
     fn keeps_prefix(&self) -> bool {
         true
     }

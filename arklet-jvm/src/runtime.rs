@@ -2,30 +2,36 @@
 
 use std::{
     collections::HashMap,
-    path::PathBuf,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use ark::{ModuleSpec, Package as Stored, Prepared, Runtime, Started};
+use ark::{ModuleSpec, Package as Stored, Prepared, Runtime, Sign, Started};
 use ark_jvm::{
     Extracted, Kind, LibrarySet, Limits, Package,
-    share::{LayerKey, Layers, Lease, Released, Share},
+    options::Options,
+    settings,
+    share::{LayerKey, Layers, Lease, Released, Scope, Share},
+    why::suspect,
 };
-use ark_model::{Failure, LimitOverrides, Manifest, Reason};
+use ark_model::{
+    Failure, LimitOverrides, Manifest, ModuleId, Reason,
+    api::{Holders, SearchCost},
+};
 use futures_util::future::BoxFuture;
 use gateway::Endpoint;
 
 use crate::{
+    budget::{self, Taken},
+    inspect::Look,
     jni::{Global, long, object},
     modules,
-    served::{Served, Vital},
+    served::{self, Served, Vital},
     shelf::{self, Handle},
     vm,
 };
 
-/// How long a layer stays after its last module: the next version of that module comes soon, or not at all.
-const KEEP: Duration = Duration::from_secs(60);
 /// From the begin of start to the end of probe, unless the order says otherwise: an application that scans and weaves takes its time.
 const START_DEADLINE_MS: u64 = 120_000;
 /// Jars begin so, if nothing stands in front of them.
@@ -41,6 +47,7 @@ pub(crate) struct Jvm {
 /// What all modules have in common.
 pub(crate) struct Shared {
     extracted: Extracted,
+    taken: Taken,
     share: Share,
     layers: Mutex<Shelf>,
 }
@@ -54,14 +61,40 @@ struct Shelf {
 
 /// A layer of libraries. Its loader is made with the first module that starts on it.
 pub(crate) struct Layer {
-    path: Handle,
-    loader: OnceLock<Global>,
+    /// What it is called, here and as a loader.
+    pub(crate) name: Arc<str>,
+    pub(crate) path: Handle,
+    loader: Mutex<Option<Global>>,
 }
 
 impl Layer {
-    /// Its loader, once there is one.
+    fn held(&self) -> std::sync::MutexGuard<'_, Option<Global>> {
+        self.loader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Its loader, once there is one. It lives as long as this, unless it was let go.
     pub(crate) fn loader(&self) -> Option<jni_sys::jobject> {
-        self.loader.get().map(Global::get)
+        self.held().as_ref().map(Global::get)
+    }
+
+    /// Holds its loader no longer. What is on it may load classes from it all the same.
+    pub(crate) fn let_go(&self) {
+        drop(self.held().take());
+    }
+}
+
+/// What its classes left in the process is taken back, so that its loader can be collected.
+impl Drop for Layer {
+    fn drop(&mut self) {
+        let Some(loader) = self.held().take() else { return };
+        let name = Arc::clone(&self.name);
+        vm::post(move |env| {
+            let Ok(vm) = vm::get() else { return };
+            match env.call_static(vm.names.module(), vm.names.drop_layer(), &[object(loader.get())]) {
+                Ok(told) => served::told_of_sweep(&name, &env.text(told)),
+                Err(thrown) => tracing::warn!(%name, %thrown, "sweeping up after a layer of libraries broke off"),
+            }
+        });
     }
 }
 
@@ -72,14 +105,42 @@ pub(crate) struct Leased {
     shared: Arc<Shared>,
 }
 
+impl Leased {
+    /// Who uses its layer, whenever that is asked.
+    pub(crate) fn users(&self) -> impl Fn() -> Vec<String> + Send + Sync + 'static {
+        let (shared, key) = (Arc::clone(&self.shared), self.lease.as_ref().map(|lease| lease.key().clone()));
+        move || {
+            let shelf = shared.shelf();
+            let users = shelf.decided.all().find(|(known, _)| Some(*known) == key.as_ref()).map(|(_, users)| users);
+            users.unwrap_or_default().into_iter().map(str::to_owned).collect()
+        }
+    }
+
+    /// Whether no other module has or will have the layer.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.lease.as_ref().is_some_and(|lease| matches!(lease.key().scope, Scope::Install(_)))
+    }
+}
+
 impl Drop for Leased {
     fn drop(&mut self) {
+        let Some(lease) = self.lease.take() else { return };
+        let key = lease.key().clone();
         let mut shelf = self.shared.shelf();
-        if let Some(lease) = self.lease.take() {
-            let key = lease.key().clone();
-            if shelf.decided.release(lease, Instant::now()) == Released::Drop {
+        match shelf.decided.release(lease, Instant::now()) {
+            Released::Drop => {
                 shelf.made.remove(&key);
             }
+            Released::KeptUntil(until) => {
+                if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                    let shared = Arc::clone(&self.shared);
+                    runtime.spawn(async move {
+                        tokio::time::sleep_until(until.into()).await;
+                        shared.expire();
+                    });
+                }
+            }
+            Released::InUse(_) => {}
         }
     }
 }
@@ -99,6 +160,8 @@ impl Shared {
 
     /// The layer of a package's libraries for a module; none where it has no libraries.
     fn lease(self: &Arc<Self>, spec: &ModuleSpec, package: &Package) -> Result<Option<Leased>, Failure> {
+        let options = Options { share: self.share }.with(&spec.options);
+        let share = options.map_err(|error| Failure::new(Reason::InvalidRequest, format!("{}: {error}", spec.id)))?.share;
         if package.libraries().jars().is_empty() {
             return Ok(None);
         }
@@ -106,12 +169,14 @@ impl Shared {
         let set = known.unwrap_or_else(|| package.libraries().set());
         let mut shelf = self.shelf();
         shelf.sets.insert(Arc::clone(&spec.package.sha256), set);
-        let lease = shelf.decided.acquire(self.share, spec.id.name(), &spec.id.to_string(), set).lease;
+        let lease = shelf.decided.acquire(share, spec.id.name(), &spec.id.to_string(), set).lease;
         let layer = match shelf.made.get(lease.key()) {
             Some(layer) => Arc::clone(layer),
             None => match package.libraries().class_path() {
                 Ok(path) => {
-                    let layer = Arc::new(Layer { path: shelf::put(path, self.extracted.clone()), loader: OnceLock::new() });
+                    let name: Arc<str> = lease.key().to_string().into();
+                    let path = shelf::put(Arc::clone(&name), path, self.extracted.clone());
+                    let layer = Arc::new(Layer { name, path, loader: Mutex::default() });
                     shelf.made.insert(lease.key().clone(), Arc::clone(&layer));
                     layer
                 }
@@ -127,10 +192,10 @@ impl Shared {
 
 impl Jvm {
     /// Keeps what it has to write out in `folder`.
-    pub(crate) fn new(folder: PathBuf, share: Share) -> Result<Self, Failure> {
-        let extracted = Extracted::open(&folder).map_err(|error| Failure::new(Reason::Internal, error.to_string()))?;
-        let shelf = Shelf { decided: Layers::new(KEEP), made: HashMap::new(), sets: HashMap::new() };
-        Ok(Self { shared: Arc::new(Shared { extracted, share, layers: Mutex::new(shelf) }) })
+    pub(crate) fn new(folder: &Path, share: Share, keep: Duration) -> Result<Self, Failure> {
+        let extracted = Extracted::open(folder).map_err(|error| Failure::new(Reason::Internal, error.to_string()))?;
+        let shelf = Shelf { decided: Layers::new(keep), made: HashMap::new(), sets: HashMap::new() };
+        Ok(Self { shared: Arc::new(Shared { extracted, taken: Taken::default(), share, layers: Mutex::new(shelf) }) })
     }
 }
 
@@ -155,13 +220,18 @@ impl Runtime<Endpoint> for Jvm {
         package.head.starts_with(ZIP) || package.head.starts_with(SCRIPT)
     }
 
+    /// `Implementation-Title` is free text: what a developer called the project, with spaces at times.
+    fn packages_name_modules(&self) -> bool {
+        false
+    }
+
     fn parse<'a>(&'a self, package: &'a Stored) -> BoxFuture<'a, Result<Manifest, Failure>> {
         Box::pin(async move {
             let opened = open(package).await?;
             let layout = opened.layout();
             let (context_path, priority) = match &layout.kind {
                 Kind::ArkBiz(biz) => (Some(biz.context_path.clone()), Some(biz.priority)),
-                Kind::Boot { .. } | Kind::Plain => (None, None),
+                Kind::Boot { .. } | Kind::Plain => (settings::context_path(opened.own()), None),
             };
             let limits = LimitOverrides { start_deadline_ms: Some(START_DEADLINE_MS), ..LimitOverrides::default() };
             Ok(Manifest {
@@ -175,6 +245,10 @@ impl Runtime<Endpoint> for Jvm {
         })
     }
 
+    fn signs(&self) -> BoxFuture<'_, Vec<(String, Sign)>> {
+        Box::pin(budget::signs())
+    }
+
     fn prepare<'a>(&'a self, spec: &'a ModuleSpec) -> BoxFuture<'a, Result<Box<dyn Prepared<Endpoint>>, Failure>> {
         Box::pin(async move {
             let package = open(&spec.package).await?;
@@ -182,13 +256,27 @@ impl Runtime<Endpoint> for Jvm {
             let ready = tokio::task::spawn_blocking(move || {
                 shared.expire();
                 let leased = shared.lease(&spec, &package)?;
-                let own = shelf::put(package.own().clone(), shared.extracted.clone());
-                Ok(Ready { main: package.layout().start_class.clone(), own, leased, spec })
+                let own = shelf::put(spec.id.to_string().into(), package.own().clone(), shared.extracted.clone());
+                let main = package.layout().start_class.clone();
+                Ok(Ready { main, own, leased, spec, taken: shared.taken.clone() })
             });
             let ready: Result<Ready, Failure> =
                 ready.await.map_err(|error| Failure::new(Reason::Internal, format!("preparing a package broke off: {error}")))?;
-            Ok(Box::new(ready?) as Box<dyn Prepared<Endpoint>>)
+            let ready = ready?;
+            // Libraries that are loaded already take nothing more.
+            let anew = ready.leased.as_ref().filter(|leased| leased.layer.loader().is_none()).map(|leased| &*leased.layer.name);
+            let parts: Vec<&str> = std::iter::once(&*ready.spec.package.sha256).chain(anew).collect();
+            self.shared.taken.admit(&ready.spec.id, &parts).await?;
+            Ok(Box::new(ready) as Box<dyn Prepared<Endpoint>>)
         })
+    }
+
+    fn cost_of_holders(&self, id: &ModuleId) -> Option<BoxFuture<'static, Result<SearchCost, Failure>>> {
+        served::cost_of_holders(id)
+    }
+
+    fn holders(&self, id: &ModuleId, at_most_objects: u64) -> Option<BoxFuture<'static, Result<Holders, Failure>>> {
+        served::holders(id, at_most_objects)
     }
 }
 
@@ -198,23 +286,34 @@ struct Ready {
     main: String,
     own: Handle,
     leased: Option<Leased>,
+    taken: Taken,
 }
 
 impl Ready {
     /// What the base decides for the module, before its own configuration is looked at.
     fn settings(&self, context_path: &str) -> Vec<String> {
         let servlet_path = if context_path == "/" { "" } else { context_path };
-        let ours = [
+        // Two versions of one name are there at once while traffic moves.
+        let domain = format!("{}-{}", self.spec.id.name(), self.spec.id.version());
+        let unless_given = [
+            ("server.shutdown", "graceful"),
+            ("spring.jmx.default-domain", domain.as_str()),
+            // Its own files alone: those beside the process are the base's.
+            ("spring.config.location", "optional:classpath:/,optional:classpath:/config/"),
+        ];
+        // These outrank arguments, which may say otherwise.
+        let argued =
+            |key: &str| self.spec.args.iter().any(|argument| argument.strip_prefix("--").is_some_and(|rest| rest.starts_with(key)));
+        let unless_given = unless_given.into_iter().filter(|(key, _)| !argued(key));
+        let given = self.spec.grants.config.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        // Where it listens and answers is the base's to say: the last of a key counts.
+        let always = [
             ("server.port", "0"),
             ("server.address", "127.0.0.1"),
             ("server.servlet.context-path", servlet_path),
             ("spring.webflux.base-path", servlet_path),
-            ("server.shutdown", "graceful"),
-            ("spring.main.banner-mode", "off"),
-            ("spring.jmx.default-domain", self.spec.id.name()),
         ];
-        let given = self.spec.grants.config.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        ours.into_iter().chain(given).flat_map(|(key, value)| [key.to_owned(), value.to_owned()]).collect()
+        unless_given.chain(given).chain(always).flat_map(|(key, value)| [key.to_owned(), value.to_owned()]).collect()
     }
 }
 
@@ -223,24 +322,28 @@ impl Prepared<Endpoint> for Ready {
         Box::pin(async move {
             let settings = self.settings(&self.spec.context_path);
             let environment: Vec<String> = self.spec.grants.env.iter().flat_map(|(key, value)| [key.clone(), value.clone()]).collect();
-            let Self { spec, main, own, leased } = *self;
+            let Self { spec, main, own, leased, taken } = *self;
             let (number, ears) = modules::listen(&spec.log);
             let (id, name, path, arguments) = (number.get(), spec.id.to_string(), own.get(), spec.args.clone());
             let layer = leased.as_ref().map(|leased| Arc::clone(&leased.layer));
+            let layer_name = layer.as_ref().map(|layer| Arc::clone(&layer.name));
             let failed = |problem: String| Failure::new(Reason::StartFailed, format!("{} did not start: {problem}", spec.id));
             let began = vm::run(move |env| {
                 let names = &vm::get().map_err(|ended| ended.to_string())?.names;
                 let start = || {
                     let layer = match &layer {
                         None => std::ptr::null_mut(),
-                        Some(layer) => match layer.loader.get() {
-                            Some(loader) => loader.get(),
-                            None => {
-                                let label = env.string(&format!("libraries of {name}"))?;
-                                let made = env.call_static(names.module(), names.layer(), &[object(label), long(layer.path.get())])?;
-                                layer.loader.get_or_init(|| env.global(made)).get()
+                        Some(layer) => {
+                            let mut held = layer.held();
+                            match held.as_ref() {
+                                Some(loader) => loader.get(),
+                                None => {
+                                    let label = env.string(&layer.name)?;
+                                    let made = env.call_static(names.module(), names.layer(), &[object(label), long(layer.path.get())])?;
+                                    held.insert(env.global(made)).get()
+                                }
                             }
-                        },
+                        }
                     };
                     let arguments = [
                         long(id),
@@ -254,23 +357,32 @@ impl Prepared<Endpoint> for Ready {
                     ];
                     let module = env.call_static(names.module(), names.start(), &arguments)?;
                     let loader = env.get(module, names.loader());
-                    Ok((env.global(module), env.weak(loader)))
+                    Ok((Arc::new(env.global(module)), env.weak(loader)))
                 };
                 start().map_err(|thrown: crate::jni::Thrown| thrown.to_string())
             });
             let (module, loader) = began.await.map_err(ending)?.map_err(&failed)?;
+            let look = Look::new(&spec.id, &module, own.get(), leased.as_ref());
             // From here on giving up means ending the module.
             let vital = Vital { spec: Arc::clone(&spec), number, module, loader, own, leased, over: ears.over };
             let mut abandoned = Abandoned(Some(vital));
             let port = match ears.up.await {
                 Ok(Ok(port)) => port,
-                Ok(Err(problem)) => return Err(failed(format!("{problem}; its log says more"))),
+                Ok(Err(problem)) => return Err(failed(format!("{problem}{}; its log says more", diagnosis(&problem, look).await))),
                 Err(_) => return Err(failed("the JVM is ending".to_owned())),
             };
+            let of_layer = layer_name.map(|name| (name.to_string(), name.to_string()));
+            taken.learn(of_layer.into_iter().chain([(spec.package.sha256.to_string(), spec.id.to_string())]).collect());
             let Some(vital) = abandoned.0.take() else { return Err(failed("it was given up".to_owned())) };
             Ok(Started { running: Box::new(Served::new(vital, port)), refined: None })
         })
     }
+}
+
+/// Where the class comes from, or does not, that a failure of linking is about.
+async fn diagnosis(problem: &str, look: Look) -> String {
+    let Some(class) = suspect(problem) else { return String::new() };
+    look.why(class).await.map(|origin| format!(" ({})", origin.text.replace("\n ", ";"))).unwrap_or_default()
 }
 
 /// A module whose start somebody gave up, or that did not come up: it is ended behind their back.

@@ -2,19 +2,25 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ark::{Facts, ModuleSpec, Running};
-use ark_model::{Failure, Reason, Verdict, order::Resource};
+use ark::{Facts, ModuleSpec, Reclaimed, Running};
+use ark_model::{
+    Failure, ModuleId, Reason, Verdict, VerdictState,
+    api::{HolderPath, HolderStep, Holders, Inspection, Origin, SearchCost},
+    order::Resource,
+};
 use futures_util::future::BoxFuture;
 use gateway::{Endpoint, RequestId, empty};
-use tokio::sync::{Mutex, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::{
-    jni::{Global, Thrown, Weak, long, object},
+    inspect::Look,
+    jni::{Global, Thrown, Weak, boolean, long, object},
+    leaks::{self, Loaders},
     modules::Number,
     proxy::{Proxy, Silent},
     runtime::Leased,
     shelf::Handle,
-    vm::{self, Ended},
+    vm,
 };
 
 /// How often garbage is collected before a module that is still there counts as not yet gone: references from one generation of
@@ -23,6 +29,14 @@ const COLLECTIONS: u32 = 3;
 const BETWEEN: Duration = Duration::from_millis(20);
 /// How often it is looked whether what was not gone then has gone since.
 const LINGERING: Duration = Duration::from_secs(5);
+/// Garbage is collected again at these looks, for threads and cleaners may take their time; after the last, something holds it.
+const COLLECTED_AT: [u32; 3] = [1, 3, LOOKS];
+const LOOKS: u32 = 12;
+/// A collection stops the world for as long as what lives is large: above so much of used heap only the VM decides about one.
+const COLLECTED_HEAP_BYTES: u64 = 1 << 30;
+/// Up to so much of used heap it is looked by itself for what holds a module: the world stands still for a second or two, once.
+const SEARCHED_HEAP_BYTES: u64 = 48 << 20;
+const SEARCHED_OBJECTS: u64 = 1_000_000;
 /// What a module gets to end when its start was given up.
 const ABANDONED: Duration = Duration::from_secs(5);
 
@@ -30,7 +44,7 @@ const ABANDONED: Duration = Duration::from_secs(5);
 pub(crate) struct Vital {
     pub(crate) spec: Arc<ModuleSpec>,
     pub(crate) number: Number,
-    pub(crate) module: Global,
+    pub(crate) module: Arc<Global>,
     pub(crate) loader: Weak,
     pub(crate) own: Handle,
     pub(crate) leased: Option<Leased>,
@@ -42,6 +56,7 @@ pub(crate) struct Served {
     spec: Arc<ModuleSpec>,
     endpoint: Endpoint,
     has_server: bool,
+    look: Look,
     vital: Mutex<Option<Vital>>,
     /// What the end of it left to tell.
     said: Mutex<String>,
@@ -51,7 +66,8 @@ impl Served {
     pub(crate) fn new(vital: Vital, port: u16) -> Self {
         let endpoint: Endpoint = if port == 0 { Arc::new(Silent) } else { Arc::new(Proxy::new(port)) };
         let spec = Arc::clone(&vital.spec);
-        Self { spec, endpoint, has_server: port != 0, vital: Mutex::new(Some(vital)), said: Mutex::default() }
+        let look = Look::new(&spec.id, &vital.module, vital.own.get(), vital.leased.as_ref());
+        Self { spec, endpoint, has_server: port != 0, look, vital: Mutex::new(Some(vital)), said: Mutex::default() }
     }
 }
 
@@ -62,6 +78,14 @@ impl Running<Endpoint> for Served {
 
     fn facts(&self) -> Facts {
         Facts::default()
+    }
+
+    fn inspect(&self) -> BoxFuture<'static, Inspection> {
+        Box::pin(self.look.clone().inspect())
+    }
+
+    fn why(&self, class: String) -> BoxFuture<'static, Result<Origin, Failure>> {
+        Box::pin(self.look.clone().why(class))
     }
 
     fn probe(&self) -> BoxFuture<'_, Result<(), Failure>> {
@@ -103,12 +127,12 @@ impl Running<Endpoint> for Served {
         })
     }
 
-    fn reclaim(self: Box<Self>) -> BoxFuture<'static, Verdict> {
+    fn reclaim(self: Box<Self>) -> BoxFuture<'static, Reclaimed> {
         Box::pin(async move {
             let said = self.said.into_inner();
             match self.vital.into_inner() {
                 Some(vital) => vital.reclaim(&said).await,
-                None => Verdict::default(),
+                None => Verdict::default().into(),
             }
         })
     }
@@ -119,18 +143,14 @@ impl Running<Endpoint> for Served {
 struct Figures {
     classes: u64,
     metaspace: u64,
+    heap: u64,
 }
 
 async fn figures() -> Figures {
-    let asked = vm::run(|env| {
-        let names = &vm::get().ok()?.names;
-        let text = env.call_static(names.module(), names.figures(), &[]).ok()?;
-        Some(env.text(text))
-    });
-    let text = asked.await.ok().flatten().unwrap_or_default();
+    let text = vm::ask(vm::Names::figures).await.unwrap_or_default();
     let mut numbers = text.split(' ').map(|number| number.parse().unwrap_or(0));
     let mut next = || numbers.next().unwrap_or(0);
-    Figures { classes: next(), metaspace: next() }
+    Figures { classes: next(), metaspace: next(), heap: next() }
 }
 
 impl Vital {
@@ -138,9 +158,10 @@ impl Vital {
     async fn stop(&mut self, patience: Duration) -> String {
         let module = self.module.get() as usize;
         let millis = i64::try_from(patience.as_millis()).unwrap_or(i64::MAX);
+        let alone = self.leased.as_ref().is_some_and(Leased::is_alone);
         let began = vm::run(move |env| {
             let names = &vm::get().map_err(|ended| Thrown(ended.to_string()))?.names;
-            env.call_void(module as jni_sys::jobject, names.end(), &[long(millis)])
+            env.call_void(module as jni_sys::jobject, names.end(), &[long(millis), boolean(alone)])
         });
         match began.await {
             Ok(Ok(())) => {}
@@ -157,72 +178,183 @@ impl Vital {
     pub(crate) async fn end(mut self) {
         let id = Arc::clone(&self.spec.id);
         let said = self.stop(ABANDONED).await;
-        let verdict = self.reclaim(&said).await;
-        tracing::info!(module = %id, clean = verdict.clean, "a module that did not come up was ended");
+        let verdict = self.reclaim(&said).await.verdict;
+        tracing::info!(module = %id, verdict = %verdict.state, "a module that did not come up was ended");
     }
 
-    async fn reclaim(self, said: &str) -> Verdict {
+    async fn reclaim(self, said: &str) -> Reclaimed {
         let before = figures().await;
         let Self { spec, number, module, loader, own, leased, over } = self;
         drop(over);
-        let layer = leased.as_ref().and_then(|leased| leased.layer.loader()).map(|loader| loader as usize);
         let swept = vm::run(move |env| {
-            let names = &vm::get().map_err(|ended| Thrown(ended.to_string()))?.names;
-            let layer = layer.map_or(std::ptr::null_mut(), |layer| layer as jni_sys::jobject);
-            let told = env.call(module.get(), names.reclaim(), &[object(layer)])?;
-            let text = env.text(told);
-            drop(module);
-            Ok::<_, Thrown>(text)
-        });
-        match swept.await {
-            Ok(Ok(told)) => told.lines().for_each(|line| tracing::debug!(module = %spec.id, "{line}")),
-            Ok(Err(thrown)) => tracing::warn!(module = %spec.id, %thrown, "sweeping up after a module broke off"),
-            Err(Ended) => return Verdict::default(),
-        }
-        let loader = Arc::new(loader);
-        let mut gone = is_gone(&loader).await;
-        for _ in 0..COLLECTIONS {
-            if gone {
-                break;
+            let layer = leased.as_ref().and_then(|leased| leased.layer.loader());
+            // Nobody else's libraries go with the module, and may hold it until then.
+            let alone = leased.as_ref().is_some_and(Leased::is_alone);
+            let mut loaders = vec![loader];
+            let swept = vm::get().map_err(|ended| Thrown(ended.to_string())).and_then(|vm| {
+                let arguments = [object(layer.unwrap_or(std::ptr::null_mut())), boolean(alone)];
+                let told = env.call(module.get(), vm.names.reclaim(), &arguments)?;
+                Ok(env.text(told))
+            });
+            if alone && let Some(layer) = layer {
+                loaders.push(env.weak(layer));
+                if let Some(leased) = &leased {
+                    leased.layer.let_go();
+                }
             }
-            let _ = vm::run(|_| vm::get().map(|vm| vm.jvmti.collect_garbage())).await;
-            tokio::time::sleep(BETWEEN).await;
-            gone = is_gone(&loader).await;
+            drop(module);
+            (swept, loaders, leased)
+        });
+        let Ok((swept, loaders, leased)) = swept.await else { return Verdict::default().into() };
+        match swept {
+            Ok(told) => told_of_sweep(&spec.id.to_string(), &told),
+            Err(thrown) => tracing::warn!(module = %spec.id, %thrown, "sweeping up after a module broke off"),
         }
         drop(number);
-        let resource = |what: String, amount: u64, unit: &str| Resource { what, amount, unit: unit.to_owned() };
-        let mut verdict = Verdict { clean: gone, ..Verdict::default() };
-        for line in said.lines() {
-            verdict.clean = false;
-            verdict.held.push(resource(line.to_owned(), u64::from(line.starts_with("thread ")), "threads"));
+        let loaders = Arc::new(loaders);
+        leaks::remember(&spec.id, &loaders);
+        let gone = Going { spec, loaders, own, leased, before, running_on: running_on(said) };
+        if gone.is_collected().await {
+            return gone.unloaded().await.into();
         }
-        if gone {
-            drop((own, leased));
-            let after = figures().await;
-            verdict.given_back.push(resource("classes".to_owned(), before.classes.saturating_sub(after.classes), "classes"));
-            verdict.given_back.push(resource("metaspace".to_owned(), before.metaspace.saturating_sub(after.metaspace), "bytes"));
-            give_back();
+        let verdict = gone.not_yet(VerdictState::Pending);
+        let (later, receiver) = mpsc::unbounded_channel();
+        tokio::spawn(gone.linger(later));
+        Reclaimed { verdict, later: Some(receiver) }
+    }
+}
+
+/// Logs what a sweep took back, and louder what it could not.
+pub(crate) fn told_of_sweep(whose: &str, told: &str) {
+    for line in told.lines() {
+        if line.contains("could not be swept") {
+            tracing::warn!(%whose, "{line}");
         } else {
-            verdict.held.push(resource("its class loader is not collected yet".to_owned(), 1, "loaders"));
-            tokio::spawn(linger(spec, loader, own, leased));
+            tracing::debug!(%whose, "{line}");
         }
-        verdict
     }
 }
 
-/// Keeps the class path of a loader that is still there, for it may load classes yet.
-async fn linger(spec: Arc<ModuleSpec>, loader: Arc<Weak>, own: Handle, leased: Option<Leased>) {
-    while !is_gone(&loader).await {
-        tokio::time::sleep(LINGERING).await;
-    }
-    drop((own, leased));
-    tracing::info!(module = %spec.id, "unloaded, later than it was removed");
+/// The threads that run on, and what else could not be ended, a line each.
+fn running_on(said: &str) -> Vec<Resource> {
+    said.lines().map(|line| resource(line.to_owned(), u64::from(line.starts_with("thread ")), "threads")).collect()
 }
 
-async fn is_gone(loader: &Arc<Weak>) -> bool {
-    let loader = Arc::clone(loader);
+fn resource(what: String, amount: u64, unit: &str) -> Resource {
+    Resource { what, amount, unit: unit.to_owned() }
+}
+
+/// A module that was ended and swept up after. Its class paths are kept until its loader is gone, which may load classes yet.
+struct Going {
+    spec: Arc<ModuleSpec>,
+    loaders: Loaders,
+    own: Handle,
+    leased: Option<Leased>,
+    before: Figures,
+    running_on: Vec<Resource>,
+}
+
+impl Going {
+    async fn is_collected(&self) -> bool {
+        is_collected(&self.loaders, self.before.heap).await
+    }
+
+    /// The VM has let go of it.
+    async fn unloaded(self) -> Verdict {
+        let Self { own, leased, before, running_on, .. } = self;
+        drop((own, leased));
+        let after = figures().await;
+        give_back();
+        let given_back = vec![
+            resource("classes".to_owned(), before.classes.saturating_sub(after.classes), "classes"),
+            resource("metaspace".to_owned(), before.metaspace.saturating_sub(after.metaspace), "bytes"),
+            resource("heap, garbage of others with it".to_owned(), before.heap.saturating_sub(after.heap), "bytes"),
+        ];
+        Verdict { state: VerdictState::Unloaded, given_back, held: running_on, ..Verdict::default() }
+    }
+
+    /// Whether a thread still runs its code.
+    fn runs(&self) -> bool {
+        self.running_on.iter().any(|resource| resource.amount > 0)
+    }
+
+    fn not_yet(&self, state: VerdictState) -> Verdict {
+        let mut held = self.running_on.clone();
+        held.push(resource("its class loader is not collected yet".to_owned(), 1, "loaders"));
+        // A thread that runs its code holds it as long as it does.
+        let state = if self.runs() { VerdictState::Leaking } else { state };
+        Verdict { state, held, ..Verdict::default() }
+    }
+
+    /// Says that something holds it, and what, where that is found out cheaply.
+    async fn tell_leaking(&self, later: &mpsc::UnboundedSender<Verdict>) {
+        let mut verdict = self.not_yet(VerdictState::Leaking);
+        if figures().await.heap <= SEARCHED_HEAP_BYTES
+            && let Ok(found) = leaks::search(Arc::clone(&self.spec.id), Arc::clone(&self.loaders), SEARCHED_OBJECTS).await
+        {
+            let step = |step: &HolderStep| format!("{} {}", step.by, step.to);
+            let way = |path: &HolderPath| path.steps.iter().map(step).collect::<Vec<_>>().join(" → ");
+            verdict.held.extend(found.paths.iter().map(|path| resource(format!("held by {}", way(path)), 1, "paths")));
+            give_back();
+        }
+        let _ = later.send(verdict);
+    }
+
+    /// Looks now and then until it is gone, and says so.
+    async fn linger(self, later: mpsc::UnboundedSender<Verdict>) {
+        let mut looks = 0;
+        if self.runs() {
+            self.tell_leaking(&later).await;
+        }
+        while !is_gone(&self.loaders).await {
+            tokio::time::sleep(LINGERING).await;
+            looks += 1;
+            if COLLECTED_AT.contains(&looks) && !self.is_collected().await && looks == LOOKS {
+                self.tell_leaking(&later).await;
+            }
+        }
+        let _ = later.send(self.unloaded().await);
+    }
+}
+
+async fn is_gone(loaders: &Loaders) -> bool {
+    let loaders = Arc::clone(loaders);
     // A VM that ends has let go of everything.
-    vm::run(move |env| env.is_gone(&loader)).await.unwrap_or(true)
+    vm::run(move |env| loaders.iter().all(|loader| env.is_gone(loader))).await.unwrap_or(true)
+}
+
+/// Whether they are gone, once garbage was collected where that is cheap.
+async fn is_collected(loaders: &Loaders, heap_bytes: u64) -> bool {
+    let mut gone = is_gone(loaders).await;
+    for _ in 0..COLLECTIONS {
+        if gone || heap_bytes > COLLECTED_HEAP_BYTES {
+            break;
+        }
+        let _ = vm::run(|_| vm::get().map(|vm| vm.jvmti.collect_garbage())).await;
+        tokio::time::sleep(BETWEEN).await;
+        gone = is_gone(loaders).await;
+    }
+    gone
+}
+
+/// What it takes to look for what holds the removed module `id`; none where it is gone.
+pub(crate) fn cost_of_holders(id: &ModuleId) -> Option<BoxFuture<'static, Result<SearchCost, Failure>>> {
+    leaks::lingering(id)?;
+    Some(Box::pin(async { Ok(leaks::cost(figures().await.heap)) }))
+}
+
+/// Looks for what holds the removed module `id`; none where it is gone.
+pub(crate) fn holders(id: &ModuleId, at_most_objects: u64) -> Option<BoxFuture<'static, Result<Holders, Failure>>> {
+    let loaders = leaks::lingering(id)?;
+    let id = Arc::new(id.clone());
+    Some(Box::pin(async move {
+        if is_collected(&loaders, figures().await.heap).await {
+            return Err(Failure::new(Reason::NotInstalled, format!("nothing holds {id}: it has just gone")));
+        }
+        let found = leaks::search(id, loaders, at_most_objects).await;
+        give_back();
+        found
+    }))
 }
 
 /// Gives memory back to the system that the C library keeps free: the VM takes its metaspace and its own structures from there.

@@ -17,6 +17,8 @@ static NEXT: AtomicI64 = AtomicI64::new(1);
 
 /// A class path with the places of its jars.
 pub(crate) struct Shelved {
+    /// Whose it is.
+    name: Arc<str>,
     pub(crate) path: ClassPath,
     extracted: Extracted,
     /// The files of its jars as URLs have them, once somebody has asked.
@@ -39,16 +41,23 @@ impl Drop for Handle {
     }
 }
 
-pub(crate) fn put(path: ClassPath, extracted: Extracted) -> Handle {
+pub(crate) fn put(name: Arc<str>, path: ClassPath, extracted: Extracted) -> Handle {
     let handle = NEXT.fetch_add(1, Ordering::Relaxed);
     let files = path.jars().iter().map(|_| OnceLock::new()).collect();
-    let shelved = Arc::new(Shelved { path, extracted, files });
+    let shelved = Arc::new(Shelved { name, path, extracted, files });
     SHELF.write().unwrap_or_else(PoisonError::into_inner).get_or_insert_default().insert(handle, shelved);
     Handle(handle)
 }
 
 pub(crate) fn get(handle: i64) -> Option<Arc<Shelved>> {
     SHELF.read().unwrap_or_else(PoisonError::into_inner).as_ref()?.get(&handle).map(Arc::clone)
+}
+
+/// All class paths but those with these handles, by whose they are.
+pub(crate) fn others(but: &[i64]) -> Vec<(Arc<str>, Arc<Shelved>)> {
+    let shelf = SHELF.read().unwrap_or_else(PoisonError::into_inner);
+    let others = shelf.iter().flatten().filter(|(handle, _)| !but.contains(handle));
+    others.map(|(_, shelved)| (Arc::clone(&shelved.name), Arc::clone(shelved))).collect()
 }
 
 impl Shelved {

@@ -18,7 +18,7 @@ use jni_sys::{JNI_VERSION_1_8, JavaVM, JavaVMAttachArgs, jclass, jfieldID, jmeth
 use crate::{
     classes,
     jni::{Env, Global, Thrown, object},
-    jvmti::Jvmti,
+    jvmti::{Jvmti, Tagging},
     natives,
 };
 
@@ -61,7 +61,13 @@ pub(crate) struct Names {
     start: jmethodID,
     end: jmethodID,
     reclaim: jmethodID,
+    drop_layer: jmethodID,
     figures: jmethodID,
+    metaspace: jmethodID,
+    threads: jmethodID,
+    spaces: jmethodID,
+    signs: jmethodID,
+    packages_of_jdk: jmethodID,
     base_port: jmethodID,
     loader: jfieldID,
     define: jmethodID,
@@ -93,8 +99,32 @@ impl Names {
         self.reclaim
     }
 
+    pub(crate) fn drop_layer(&self) -> jmethodID {
+        self.drop_layer
+    }
+
     pub(crate) fn figures(&self) -> jmethodID {
         self.figures
+    }
+
+    pub(crate) fn metaspace(&self) -> jmethodID {
+        self.metaspace
+    }
+
+    pub(crate) fn threads(&self) -> jmethodID {
+        self.threads
+    }
+
+    pub(crate) fn packages_of_jdk(&self) -> jmethodID {
+        self.packages_of_jdk
+    }
+
+    pub(crate) fn spaces(&self) -> jmethodID {
+        self.spaces
+    }
+
+    pub(crate) fn signs(&self) -> jmethodID {
+        self.signs
     }
 
     pub(crate) fn base_port(&self) -> jmethodID {
@@ -138,6 +168,16 @@ pub(crate) async fn run<T: Send + 'static>(job: impl FnOnce(Env) -> T + Send + '
     value.await.map_err(|_| Ended)
 }
 
+/// What a static method of the Java side that takes nothing answers; none where it has no answer, or the VM is ending.
+pub(crate) async fn ask(method: impl FnOnce(&Names) -> jmethodID + Send + 'static) -> Option<String> {
+    let asked = run(move |env| {
+        let names = &get().ok()?.names;
+        let text = env.call_static(names.module(), method(names), &[]).ok()?;
+        (!text.is_null()).then(|| env.text(text))
+    });
+    asked.await.ok().flatten()
+}
+
 impl Vm {
     fn jobs(&self) -> std::sync::MutexGuard<'_, Option<mpsc::Sender<Job>>> {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
@@ -171,6 +211,11 @@ impl Vm {
             worker.spawn(move || work(&receiver)).map_err(|error| format!("starting a thread: {error}"))?;
         }
         Ok(())
+    }
+
+    /// An environment of the tool interface in which objects can be tagged.
+    pub(crate) fn tagging(&self) -> Result<Tagging, String> {
+        Jvmti::tagging(self.java.0)
     }
 
     /// The heap or the metaspace is full: the next job begins with some memory.
@@ -253,9 +298,15 @@ fn names(env: Env) -> Result<Names, Thrown> {
     Ok(Names {
         layer: env.static_method(module, c"layer", c"(Ljava/lang/String;J)Lark/jvm/ModuleLoader;")?,
         start: env.static_method(module, c"start", start)?,
-        end: env.method(module, c"end", c"(J)V")?,
-        reclaim: env.method(module, c"reclaim", c"(Lark/jvm/ModuleLoader;)Ljava/lang/String;")?,
+        end: env.method(module, c"end", c"(JZ)V")?,
+        reclaim: env.method(module, c"reclaim", c"(Lark/jvm/ModuleLoader;Z)Ljava/lang/String;")?,
+        drop_layer: env.static_method(module, c"dropLayer", c"(Lark/jvm/ModuleLoader;)Ljava/lang/String;")?,
         figures: env.static_method(module, c"figures", c"()Ljava/lang/String;")?,
+        metaspace: env.static_method(module, c"metaspace", c"()Ljava/lang/String;")?,
+        threads: env.method(module, c"threads", c"()Ljava/lang/String;")?,
+        packages_of_jdk: env.static_method(module, c"packagesOfJdk", c"()Ljava/lang/String;")?,
+        spaces: env.static_method(module, c"spaces", c"()Ljava/lang/String;")?,
+        signs: env.static_method(module, c"signs", c"()Ljava/lang/String;")?,
         base_port: env.static_method(module, c"basePort", c"()Ljava/lang/String;")?,
         loader: env.field(module, c"loader", c"Lark/jvm/ModuleLoader;")?,
         define: env.method(class_loader, c"defineClass", define)?,

@@ -8,9 +8,10 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
+import java.util.Properties;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.logging.Handler;
 
 /** A module that runs: its loader, its threads, its application contexts. */
 public final class Module {
@@ -19,13 +20,16 @@ public final class Module {
     private final Group group;
     private final Map<String, Object> settings = new LinkedHashMap<>();
     private final Map<String, Object> environment = new LinkedHashMap<>();
-    /** The names of the process's properties when the module came: those are the base's. */
-    private final Set<String> propertiesOfBase = System.getProperties().stringPropertyNames();
+    private final Properties properties;
+    private volatile Handler records;
     private final List<Object> contexts = new CopyOnWriteArrayList<>();
+    private final Surroundings surroundings = Surroundings.begin();
     private final AtomicBoolean decided = new AtomicBoolean();
     private volatile boolean contextSeen;
 
-    private static final String[] OF_JDK = {"java.", "sun.", "jdk.", "os.", "user.", "file.", "line.", "path.", "native.", "stdout.", "stderr."};
+    /** How often it is looked whether the base is up, and how often in a row its main thread has to be found waiting. */
+    private static final int LOOK_MILLIS = 100;
+    private static final int LOOKS = 20;
     private static final String[] OF_MACHINE = {"PATH", "HOME", "LANG", "LC_", "TZ", "USER", "HOSTNAME", "TMPDIR", "JAVA_HOME"};
 
     private Module(long id, ModuleLoader loader, String[] settings, String[] environment) {
@@ -35,6 +39,7 @@ public final class Module {
         for (int at = 0; at + 1 < settings.length; at += 2) {
             this.settings.put(settings[at], settings[at + 1]);
         }
+        this.properties = SystemProperties.of(this.settings);
         System.getenv().forEach((name, value) -> {
             if (begins(name, OF_MACHINE)) {
                 this.environment.put(name, value);
@@ -45,7 +50,7 @@ public final class Module {
         }
     }
 
-    private static boolean begins(String name, String[] prefixes) {
+    static boolean begins(String name, String[] prefixes) {
         for (String prefix : prefixes) {
             if (name.startsWith(prefix)) {
                 return true;
@@ -65,6 +70,17 @@ public final class Module {
 
         Module module() {
             return module;
+        }
+
+        /** Parents hold their groups until these are destroyed; from JDK 19 on they do not. */
+        @SuppressWarnings("removal")
+        void leave() {
+            try {
+                destroy();
+            } catch (IllegalThreadStateException inUse) {
+                // A thread lives on, and the group with it.
+                setDaemon(true);
+            }
         }
 
         private static ThreadGroup root() {
@@ -98,6 +114,97 @@ public final class Module {
                 + (runtime.totalMemory() - runtime.freeMemory()) + " " + Thread.activeCount();
     }
 
+    /** Used and most bytes of metaspace, class space and heap, -1 for no bound: six numbers. Of the heap, what the last collections left. */
+    static String spaces() {
+        long[] spaces = {0, -1, 0, -1, 0, Runtime.getRuntime().maxMemory()};
+        for (java.lang.management.MemoryPoolMXBean pool : java.lang.management.ManagementFactory.getMemoryPoolMXBeans()) {
+            java.lang.management.MemoryUsage left = pool.getCollectionUsage();
+            if (pool.getName().equals("Metaspace")) {
+                spaces[0] = pool.getUsage().getUsed();
+                spaces[1] = pool.getUsage().getMax();
+            } else if (pool.getName().equals("Compressed Class Space")) {
+                spaces[2] = pool.getUsage().getUsed();
+                spaces[3] = pool.getUsage().getMax();
+            } else if (pool.getType() == java.lang.management.MemoryType.HEAP && left != null) {
+                spaces[4] += left.getUsed();
+            }
+        }
+        StringBuilder text = new StringBuilder();
+        for (long space : spaces) {
+            text.append(space).append(' ');
+        }
+        return text.toString().trim();
+    }
+
+    /** What the JVM says of itself, a line each: {@code t}ext, {@code i}nteger or {@code n}umber, name, value, separated by tabs. */
+    static String signs() {
+        java.lang.management.MemoryMXBean memory = java.lang.management.ManagementFactory.getMemoryMXBean();
+        java.lang.management.ClassLoadingMXBean classes = java.lang.management.ManagementFactory.getClassLoadingMXBean();
+        StringBuilder signs = new StringBuilder();
+        signs.append("t\tjava version\t").append(System.getProperty("java.version")).append('\n');
+        signs.append("t\tjava home\t").append(System.getProperty("java.home")).append('\n');
+        Runtime runtime = Runtime.getRuntime();
+        mega(signs, "total memory(M)", runtime.totalMemory());
+        mega(signs, "max memory(M)", runtime.maxMemory());
+        mega(signs, "free memory(M)", runtime.freeMemory());
+        String[] kinds = {"heap", "non heap"};
+        java.lang.management.MemoryUsage[] usages = {memory.getHeapMemoryUsage(), memory.getNonHeapMemoryUsage()};
+        for (int at = 0; at < kinds.length; at++) {
+            mega(signs, "init " + kinds[at] + " memory(M)", usages[at].getInit());
+            mega(signs, "used " + kinds[at] + " memory(M)", usages[at].getUsed());
+            mega(signs, "committed " + kinds[at] + " memory(M)", usages[at].getCommitted());
+            mega(signs, "max " + kinds[at] + " memory(M)", usages[at].getMax());
+        }
+        whole(signs, "loaded class count", classes.getLoadedClassCount());
+        whole(signs, "unload class count", classes.getUnloadedClassCount());
+        whole(signs, "total class count", classes.getTotalLoadedClassCount());
+        for (java.lang.management.MemoryPoolMXBean pool : java.lang.management.ManagementFactory.getMemoryPoolMXBeans()) {
+            if (pool.getName().equals("Metaspace")) {
+                whole(signs, "java used metaspace", pool.getUsage().getUsed());
+                whole(signs, "java committed metaspace", pool.getUsage().getCommitted());
+                whole(signs, "java max metaspace", pool.getUsage().getMax());
+            }
+        }
+        return signs.toString();
+    }
+
+    private static void mega(StringBuilder signs, String name, long bytes) {
+        signs.append("n\t").append(name).append('\t').append(bytes / 1048576.0).append('\n');
+    }
+
+    private static void whole(StringBuilder signs, String name, long value) {
+        signs.append("i\t").append(name).append('\t').append(value).append('\n');
+    }
+
+    /** The JVM's own account of the metaspace, loader by loader; null where it gives none. */
+    static String metaspace() {
+        try {
+            javax.management.ObjectName commands = new javax.management.ObjectName("com.sun.management:type=DiagnosticCommand");
+            Object[] arguments = {new String[] {"show-loaders"}};
+            return (String) java.lang.management.ManagementFactory.getPlatformMBeanServer()
+                    .invoke(commands, "vmMetaspace", arguments, new String[] {String[].class.getName()});
+        } catch (javax.management.JMException | RuntimeException absent) {
+            return null;
+        }
+    }
+
+    /** The module's own threads: how many, and the nanoseconds of processor time that those alive have used. */
+    String threads() {
+        Thread[] threads = new Thread[group.activeCount() + 32];
+        int count = group.enumerate(threads, true);
+        java.lang.management.ThreadMXBean times = java.lang.management.ManagementFactory.getThreadMXBean();
+        long nanos = 0;
+        for (int at = 0; at < count; at++) {
+            nanos += Math.max(0, times.isThreadCpuTimeSupported() ? times.getThreadCpuTime(threads[at].getId()) : 0);
+        }
+        return count + " " + nanos;
+    }
+
+    /** The packages that come from the JDK, always: a line each. */
+    static String packagesOfJdk() {
+        return String.join("\n", ModuleLoader.JDK);
+    }
+
     /** The port of the base's own web server, where the base is a Spring Boot application that has one; null otherwise. */
     static String basePort() {
         try {
@@ -123,6 +230,7 @@ public final class Module {
     static Module start(long id, String name, long classPath, ModuleLoader layer, String main, String[] arguments, String[] settings,
             String[] environment) {
         Output.install();
+        SystemProperties.install();
         ModuleLoader loader = new ModuleLoader(name, classPath, layer);
         Module module = new Module(id, loader, settings, environment);
         loader.module = module;
@@ -135,6 +243,9 @@ public final class Module {
 
     private void run(String main, String[] arguments) {
         try {
+            awaitBase();
+            Records.install();
+            loader.forgetFactories();
             Class<?> type = Class.forName(main, true, loader);
             Method method;
             try {
@@ -154,6 +265,38 @@ public final class Module {
         }
     }
 
+    /**
+     * Waits until the base is up: its {@code main} has returned, as that of Spring Boot does when all is ready, or does nothing but wait.
+     * Whoever sets up what there is one of in a process, as logging, does so before any module.
+     */
+    private static void awaitBase() throws InterruptedException {
+        Thread[] threads = new Thread[1024];
+        int count = Group.root().enumerate(threads);
+        for (int at = 0; at < count; at++) {
+            if (threads[at].getId() == 1) {
+                for (int waiting = 0; threads[at].isAlive() && waiting < LOOKS; Thread.sleep(LOOK_MILLIS)) {
+                    Thread.State state = threads[at].getState();
+                    waiting = state == Thread.State.WAITING || state == Thread.State.TIMED_WAITING ? waiting + 1 : 0;
+                }
+            }
+        }
+    }
+
+    /** The system properties of the module. */
+    Properties properties() {
+        return properties;
+    }
+
+    /** Where what the module logs by {@code java.util.logging} goes. */
+    Handler records() {
+        Handler handler = records;
+        if (handler == null) {
+            handler = Records.of(this);
+            records = handler;
+        }
+        return handler;
+    }
+
     /** What the base gives the module as its first settings. */
     public Map<String, Object> settings() {
         return settings;
@@ -164,15 +307,10 @@ public final class Module {
         return environment;
     }
 
-    /** The process's properties as the module sees them: the JDK's, and those it has set itself. */
+    /** The system properties of the module, as they are at any time. */
+    @SuppressWarnings({"unchecked", "rawtypes"})
     public Map<String, Object> systemProperties() {
-        Map<String, Object> seen = new LinkedHashMap<>();
-        for (String name : System.getProperties().stringPropertyNames()) {
-            if (begins(name, OF_JDK) || !propertiesOfBase.contains(name)) {
-                seen.put(name, System.getProperty(name));
-            }
-        }
-        return seen;
+        return (Map) properties;
     }
 
     /** The module made an application context, which is closed when it ends. */
@@ -184,12 +322,14 @@ public final class Module {
     /** The module is ready, its web server on {@code port}; 0 where it has none. */
     public void started(int port) {
         if (decided.compareAndSet(false, true)) {
+            surroundings.settled();
             Native.started(id, port);
         }
     }
 
     void failed(Throwable problem) {
         if (decided.compareAndSet(false, true)) {
+            surroundings.settled();
             Native.failed(id, causes(problem));
         } else {
             problem.printStackTrace(System.err);
@@ -226,12 +366,12 @@ public final class Module {
         return null;
     }
 
-    /** Begins to end the module; native code hears when that is done. */
-    void end(long patienceMillis) {
+    /** Begins to end the module, with its layer where that is its {@code alone}; native code hears when that is done. */
+    void end(long patienceMillis, boolean alone) {
         Thread ending = new Thread(Group.root(), () -> {
             String said;
             try {
-                said = stop(patienceMillis);
+                said = stop(patienceMillis, alone);
             } catch (Throwable problem) {
                 said = "stopping it: " + problem + "\n";
             }
@@ -242,33 +382,28 @@ public final class Module {
         ending.start();
     }
 
-    /** Closes what the module opened, and interrupts its threads. Answers with the threads that run on, a line each with their stacks. */
-    private String stop(long patienceMillis) throws InterruptedException {
+    /** Whose classes go with the module. */
+    private ClassLoader owner(boolean alone) {
+        return alone && loader.layer() != null ? loader.layer() : loader;
+    }
+
+    /** Closes what the module opened, and ends its threads. Answers with the threads that run on, a line each with their stacks. */
+    private String stop(long patienceMillis, boolean alone) throws InterruptedException {
         long end = System.nanoTime() + patienceMillis * 1_000_000;
-        StringBuilder said = new StringBuilder();
-        Thread closing = new Thread(group, () -> close(said), loader.getName() + " stop");
+        ModuleLoader heir = alone ? null : loader.layer();
+        StringBuffer said = new StringBuffer();
+        Thread closing = new Thread(group, () -> close(said, new Sweep(owner(alone), heir)), loader.getName() + " stop");
         closing.setContextClassLoader(loader);
         closing.setDaemon(true);
         closing.start();
         closing.join(Math.max(1, (end - System.nanoTime()) / 1_000_000));
-        group.interrupt();
-        Thread[] threads = new Thread[group.activeCount() + 32];
-        int count = group.enumerate(threads, true);
-        for (int at = 0; at < count; at++) {
-            long left = (end - System.nanoTime()) / 1_000_000;
-            threads[at].join(Math.max(1, Math.min(left, 500)));
-            if (threads[at].isAlive()) {
-                said.append("thread ").append(threads[at].getName());
-                for (StackTraceElement frame : threads[at].getStackTrace()) {
-                    said.append(" at ").append(frame);
-                }
-                said.append('\n');
-            }
-        }
+        Threads threads = new Threads(group, loader, owner(alone), heir);
+        threads.end();
+        said.append(threads.await(end));
         return said.toString();
     }
 
-    private void close(StringBuilder said) {
+    private void close(StringBuffer said, Sweep sweep) {
         for (Object context : contexts) {
             try {
                 context.getClass().getMethod("close").invoke(context);
@@ -278,14 +413,31 @@ public final class Module {
             }
         }
         contexts.clear();
+        try {
+            // What was to be done at the end of the process is due at the end of the module.
+            for (Thread hook : sweep.takeHooks()) {
+                hook.run();
+            }
+        } catch (Throwable problem) {
+            said.append("running its shutdown hooks: ").append(problem).append('\n');
+        }
     }
 
-    /** Lets go of everything, so that only what leaks holds the loader. */
-    String reclaim(ModuleLoader layer) {
-        String swept = Sweep.sweep(loader, layer);
+    /** Lets go of everything, so that only what leaks holds the loader. A layer that is the module's {@code alone} goes with it. */
+    String reclaim(ModuleLoader layer, boolean alone) {
+        surroundings.restore();
+        String swept = Sweep.sweep(owner(alone), alone ? null : layer, settings);
         group.module = null;
+        group.leave();
         loader.module = null;
         settings.clear();
+        records = null;
         return swept;
+    }
+
+    /** Sweeps up after a layer that no module is on any more. */
+    static String dropLayer(ModuleLoader layer) {
+        Threads.end(layer);
+        return Sweep.sweep(layer, null, Map.of());
     }
 }

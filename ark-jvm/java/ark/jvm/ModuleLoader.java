@@ -29,7 +29,7 @@ public final class ModuleLoader extends URLClassLoader {
 
     private static final ClassLoader SYSTEM = ClassLoader.getSystemClassLoader();
     private static final ClassLoader PLATFORM = ClassLoader.getPlatformClassLoader();
-    private static final Set<String> JDK = new HashSet<>();
+    static final Set<String> JDK = new HashSet<>();
 
     static {
         for (java.lang.Module module : ModuleLayer.boot().modules()) {
@@ -45,6 +45,8 @@ public final class ModuleLoader extends URLClassLoader {
     final long classPath;
     private final ModuleLoader layer;
     private final ConcurrentHashMap<Integer, ProtectionDomain> domains = new ConcurrentHashMap<>();
+    /** What the static fields of a layer may hold of modules. */
+    final Statics statics = new Statics(this);
     /** The module whose own loader this is; null for a layer's. */
     volatile Module module;
 
@@ -52,6 +54,15 @@ public final class ModuleLoader extends URLClassLoader {
         super(name, new URL[0], layer == null ? PLATFORM : layer);
         this.classPath = classPath;
         this.layer = layer;
+    }
+
+    /** The loader of the libraries behind this; null where there are none. */
+    ModuleLoader layer() {
+        return layer;
+    }
+
+    String layerName() {
+        return layer == null ? null : layer.getName();
     }
 
     /** The module of the code that runs on this thread, by its context class loader or its thread group; null for the base's. */
@@ -174,11 +185,38 @@ public final class ModuleLoader extends URLClassLoader {
         return own != null ? own : getParent().getResource(path);
     }
 
+    /**
+     * Spring Boot looks for some of its parts by the loader of its own classes, which is the layer: it has to find those of the module
+     * that it runs for.
+     */
     @Override
     public Enumeration<URL> getResources(String path) throws IOException {
+        if (module == null && path.equals(FACTORIES)) {
+            Module running = current();
+            if (running != null && running.loader.layer == this) {
+                return running.loader.getResources(path);
+            }
+        }
         List<URL> all = Collections.list(findResources(path));
-        all.addAll(Collections.list(getParent().getResources(path)));
+        if (layer != null) {
+            all.addAll(Collections.list(layer.findResources(path)));
+        }
+        all.addAll(Collections.list(PLATFORM.getResources(path)));
         return Collections.enumeration(all);
+    }
+
+    /** What the libraries of the layer know of {@code spring.factories} is the last module's, perhaps another version's. */
+    void forgetFactories() throws Throwable {
+        Class<?> loader = layer == null ? null : layer.loaded("org.springframework.core.io.support.SpringFactoriesLoader");
+        if (loader != null && Native.initialised(loader) && Sweep.get(loader, "cache") instanceof java.util.Map) {
+            ((java.util.Map<?, ?>) Sweep.get(loader, "cache")).clear();
+        }
+    }
+
+    private Class<?> loaded(String name) {
+        synchronized (getClassLoadingLock(name)) {
+            return findLoadedClass(name);
+        }
     }
 
     @Override

@@ -3,7 +3,6 @@ package ark.jvm;
 import java.lang.invoke.MethodHandle;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.MethodType;
-import java.lang.invoke.VarHandle;
 import java.lang.ref.Reference;
 import java.lang.reflect.Field;
 import java.lang.reflect.Modifier;
@@ -15,7 +14,8 @@ import java.util.Map;
 
 /**
  * Takes back what an ended module left in places that outlive it: the JDK's registries, threads of the base, statics of a layer that
- * others use. Each step stands alone: one that a JDK does not allow is told, and the others go on.
+ * others use. Each step stands alone: one that a JDK does not allow is told, and the others go on. Only what belongs to the module is
+ * touched, and caches that fill again.
  */
 final class Sweep {
     /** May see everything, so that no option has to open the JDK. Set from native code, which needs no permission. */
@@ -23,33 +23,41 @@ final class Sweep {
 
     private static final int LARGEST = 1_000;
 
-    private final ClassLoader module;
+    /** Whose classes go: the module's loader, or that of a layer with everything on it. */
+    private final ClassLoader owner;
+    /** The layer that stays. */
+    private final ModuleLoader heir;
     private final StringBuilder told = new StringBuilder();
 
-    private Sweep(ClassLoader module) {
-        this.module = module;
+    Sweep(ClassLoader owner, ModuleLoader heir) {
+        this.owner = owner;
+        this.heir = heir;
     }
 
     private interface Step {
         void run() throws Throwable;
     }
 
-    /** Sweeps up after {@code module}, whose libraries are those of {@code layer}, if it has one. Answers with what was found. */
-    static String sweep(ClassLoader module, ClassLoader layer) {
-        Sweep sweep = new Sweep(module);
+    /** Sweeps up after {@code owner}, whose libraries stay in {@code heir}, if that is not null. Answers with what was found. */
+    static String sweep(ClassLoader owner, ModuleLoader heir, Map<String, Object> settings) {
+        Sweep sweep = new Sweep(owner, heir);
         sweep.step("shutdown hooks", sweep::hooks);
         sweep.step("threads", sweep::threads);
+        sweep.step("cleaners", sweep::cleaners);
         sweep.step("JDBC drivers", sweep::drivers);
         sweep.step("MBeans", sweep::beans);
         sweep.step("security providers", sweep::providers);
         sweep.step("default uncaught handler", sweep::uncaught);
         sweep.step("log handlers", sweep::handlers);
         sweep.step("system properties", sweep::properties);
-        sweep.step("resource bundles", () -> java.util.ResourceBundle.clearCache(module));
+        sweep.step("URL handlers", sweep::urls);
+        sweep.step("resource bundles", () -> java.util.ResourceBundle.clearCache(owner));
         sweep.step("bean introspection", sweep::introspection);
         sweep.step("method handles", sweep::handles);
-        if (layer != null) {
-            sweep.step("statics of the layer", () -> sweep.statics(layer));
+        if (heir != null) {
+            sweep.step("statics of the layer", () -> heir.statics.forget(sweep));
+            sweep.step("logging", () -> sweep.logging(settings));
+            sweep.step("shutdown handlers", sweep::shutdownHandlers);
         }
         return sweep.told.toString();
     }
@@ -62,17 +70,31 @@ final class Sweep {
         }
     }
 
-    private void took(String what) {
+    void took(String what) {
         told.append(what).append('\n');
     }
 
     // What belongs to the module.
 
-    private boolean direct(Object object) {
-        return object != null && (object == module || (object instanceof Class ? (Class<?>) object : object.getClass()).getClassLoader() == module);
+    /** Whether a loader goes: the owner, or one that is made on it. */
+    boolean owns(ClassLoader loader) {
+        for (; loader != null; loader = loader.getParent()) {
+            if (loader == owner) {
+                return true;
+            }
+        }
+        return false;
     }
 
-    private boolean belongs(Object object) {
+    private boolean direct(Object object) {
+        if (object instanceof ClassLoader && owns((ClassLoader) object)) {
+            return true;
+        }
+        return object != null && owns((object instanceof Class ? (Class<?>) object : object.getClass()).getClassLoader());
+    }
+
+    /** Whether an object is the module's, or is a reference, map or collection with one in it. */
+    boolean belongs(Object object) {
         if (object instanceof Reference && object.getClass().getClassLoader() == null) {
             object = ((Reference<?>) object).get();
         }
@@ -99,7 +121,9 @@ final class Sweep {
         return false;
     }
 
-    private static Field[] fields(Class<?> type) throws Throwable {
+    // What is private.
+
+    static Field[] fields(Class<?> type) throws Throwable {
         MethodType signature = MethodType.methodType(Field[].class, boolean.class);
         return (Field[]) all.findVirtual(Class.class, "getDeclaredFields0", signature).invoke(type, false);
     }
@@ -125,85 +149,148 @@ final class Sweep {
         return Modifier.isStatic(field.getModifiers()) ? getter.invoke() : getter.invoke(object);
     }
 
-    private static boolean set(Object object, String name, Object value) throws Throwable {
-        Field field = field(object.getClass(), name);
-        if (field != null) {
+    /** Sets a field, whatever its access; does nothing where there is no such field. A static one is given by its class. */
+    static void set(Object object, String name, Object value) throws Throwable {
+        Field field = field(object instanceof Class ? (Class<?>) object : object.getClass(), name);
+        if (field == null) {
+            return;
+        }
+        if (Modifier.isStatic(field.getModifiers())) {
+            all.unreflectVarHandle(field).set(value);
+        } else {
             all.unreflectVarHandle(field).set(object, value);
         }
-        return field != null;
     }
 
-    // Steps.
+    private static void clear(Object cache) throws Throwable {
+        if (cache != null) {
+            all.unreflect(cache.getClass().getMethod("clear")).invoke(cache);
+        }
+    }
 
-    private static Object task(Thread thread) throws Throwable {
+    static List<Class<?>> classes(ClassLoader loader) throws Throwable {
+        @SuppressWarnings("unchecked")
+        List<Class<?>> classes = (List<Class<?>>) get(loader, "classes");
+        return classes == null ? List.of() : new ArrayList<>(classes);
+    }
+
+    private static Class<?> loaded(ClassLoader loader, String name) throws Throwable {
+        for (Class<?> type : classes(loader)) {
+            if (type.getName().equals(name)) {
+                return type;
+            }
+        }
+        return null;
+    }
+
+    /** What a thread was made to run; null where it runs itself. */
+    static Object task(Thread thread) throws Throwable {
         Object target = get(thread, "target");
         Object holder = target == null ? get(thread, "holder") : null;
         return holder == null ? target : get(holder, "task");
     }
 
-    private void hooks() throws Throwable {
+    // Steps.
+
+    private interface HookUse {
+        void on(Thread hook, Iterator<?> at) throws Throwable;
+    }
+
+    private static void eachHook(HookUse use) throws Throwable {
         Class<?> registry = Class.forName("java.lang.ApplicationShutdownHooks");
         Map<?, ?> hooks = (Map<?, ?>) get(registry, "hooks");
         if (hooks == null) {
             return;
         }
-        List<Thread> ours = new ArrayList<>();
         synchronized (registry) {
-            for (Iterator<?> all = hooks.keySet().iterator(); all.hasNext();) {
-                Thread hook = (Thread) all.next();
-                if (belongs(hook) || belongs(task(hook)) || hook.getContextClassLoader() == module || module == loaderOf(task(hook))) {
-                    all.remove();
-                    ours.add(hook);
-                }
+            for (Iterator<?> at = hooks.keySet().iterator(); at.hasNext();) {
+                use.on((Thread) at.next(), at);
             }
         }
-        for (Thread hook : ours) {
-            took("shutdown hook " + hook.getName());
+    }
+
+    /** Takes out the hooks that are the module's own: it ends now, and they are called for that. */
+    List<Thread> takeHooks() throws Throwable {
+        List<Thread> taken = new ArrayList<>();
+        eachHook((hook, at) -> {
+            if (direct(hook) || direct(task(hook))) {
+                at.remove();
+                taken.add(hook);
+            }
+        });
+        return taken;
+    }
+
+    /** Hooks of a layer that stays lose only what they have of the module. */
+    private void hooks() throws Throwable {
+        eachHook((hook, at) -> {
+            Object task = task(hook);
+            if (belongs(hook) || belongs(task) || (heir == null && owns(hook.getContextClassLoader()))) {
+                at.remove();
+                took("shutdown hook " + hook.getName());
+            } else {
+                detach(hook);
+                if (task != null) {
+                    loaders(task);
+                }
+            }
+        });
+    }
+
+    /** Puts the layer where an object of it has kept the module's loader. */
+    void loaders(Object object) throws Throwable {
+        if (heir == null || object.getClass().getClassLoader() != heir) {
+            return;
+        }
+        for (Field field : fields(object.getClass())) {
+            if (!Modifier.isStatic(field.getModifiers()) && ClassLoader.class.isAssignableFrom(field.getType())) {
+                Object loader = all.unreflectGetter(field).invoke(object);
+                if (loader != null && owns((ClassLoader) loader) && field.getType().isInstance(heir)) {
+                    all.unreflectSetter(field).invoke(object, heir);
+                    took("class loader in a " + object.getClass().getName());
+                }
+            }
         }
     }
 
     /** The application contexts of a base that is a Spring Boot application: its shutdown hook knows them. */
     static Collection<?> contextsOfBase() throws Throwable {
-        Class<?> registry = Class.forName("java.lang.ApplicationShutdownHooks");
-        Map<?, ?> hooks = (Map<?, ?>) get(registry, "hooks");
-        synchronized (registry) {
-            for (Object hook : hooks.keySet()) {
-                Object task = task((Thread) hook);
-                if (task != null && task.getClass().getName().equals("org.springframework.boot.SpringApplicationShutdownHook")
-                        && !(task.getClass().getClassLoader() instanceof ModuleLoader)) {
-                    return new ArrayList<>((Collection<?>) get(task, "contexts"));
-                }
+        List<Object> contexts = new ArrayList<>();
+        eachHook((hook, at) -> {
+            Object task = task(hook);
+            if (task != null && task.getClass().getName().equals("org.springframework.boot.SpringApplicationShutdownHook")
+                    && !(task.getClass().getClassLoader() instanceof ModuleLoader)) {
+                contexts.addAll((Collection<?>) get(task, "contexts"));
             }
-        }
-        return List.of();
-    }
-
-    private static ClassLoader loaderOf(Object object) {
-        return object == null ? null : object.getClass().getClassLoader();
+        });
+        return contexts;
     }
 
     private void threads() throws Throwable {
-        ThreadGroup root = Thread.currentThread().getThreadGroup();
-        while (root.getParent() != null) {
-            root = root.getParent();
-        }
-        Thread[] threads = new Thread[root.activeCount() + 64];
-        int count = root.enumerate(threads, true);
-        Field access = field(Thread.class, "inheritedAccessControlContext");
-        for (int at = 0; at < count; at++) {
-            Thread thread = threads[at];
+        for (Thread thread : Threads.all()) {
             if (belongs(thread) || belongs(task(thread))) {
                 continue;
             }
-            if (belongs(get(thread, "contextClassLoader")) && thread.getThreadGroup() != null && !(thread.getThreadGroup() instanceof Module.Group)) {
-                set(thread, "contextClassLoader", ClassLoader.getSystemClassLoader());
-                took("context class loader of thread " + thread.getName());
-            }
-            if (access != null && contextBelongs(get(thread, "inheritedAccessControlContext"))) {
-                set(thread, "inheritedAccessControlContext", null);
-            }
+            detach(thread);
             locals(thread, "threadLocals");
             locals(thread, "inheritableThreadLocals");
+        }
+    }
+
+    /** Takes from a thread what it has of the module by birth. */
+    private void detach(Thread thread) throws Throwable {
+        Object loader = get(thread, "contextClassLoader");
+        if (loader instanceof ClassLoader && owns((ClassLoader) loader)) {
+            set(thread, "contextClassLoader", heir != null ? heir : ClassLoader.getSystemClassLoader());
+            took("context class loader of thread " + thread.getName());
+        }
+        // Gone in JDK 24.
+        if (contextBelongs(get(thread, "inheritedAccessControlContext"))) {
+            set(thread, "inheritedAccessControlContext", null);
+        }
+        if (belongs(get(thread, "uncaughtExceptionHandler"))) {
+            set(thread, "uncaughtExceptionHandler", null);
+            took("uncaught exception handler of thread " + thread.getName());
         }
     }
 
@@ -211,7 +298,7 @@ final class Sweep {
         Object domains = context == null ? null : get(context, "context");
         if (domains instanceof Object[]) {
             for (Object domain : (Object[]) domains) {
-                if (domain instanceof java.security.ProtectionDomain && ((java.security.ProtectionDomain) domain).getClassLoader() == module) {
+                if (domain instanceof java.security.ProtectionDomain && owns(((java.security.ProtectionDomain) domain).getClassLoader())) {
                     return true;
                 }
             }
@@ -238,31 +325,74 @@ final class Sweep {
         }
     }
 
+    /** What was to be cleaned up when some object goes is cleaned up now. */
+    private void cleaners() throws Throwable {
+        for (Thread thread : Threads.all()) {
+            Object task = task(thread);
+            if (task == null || !task.getClass().getName().equals("jdk.internal.ref.CleanerImpl")) {
+                continue;
+            }
+            for (Object cleanable : cleanables(task)) {
+                if (belongs(get(cleanable, "action"))) {
+                    ((java.lang.ref.Cleaner.Cleanable) cleanable).clean();
+                    took("cleaner");
+                }
+            }
+        }
+    }
+
+    private static List<Object> cleanables(Object cleaner) throws Throwable {
+        List<Object> found = new ArrayList<>();
+        Object list = get(cleaner, "phantomCleanableList");
+        if (list != null) {
+            synchronized (list) {
+                for (Object at = get(list, "next"); at != null && at != list; at = get(at, "next")) {
+                    found.add(at);
+                }
+            }
+            return found;
+        }
+        list = get(cleaner, "activeList");
+        if (list != null) {
+            synchronized (list) {
+                for (Object node = get(list, "head"); node != null; node = get(node, "next")) {
+                    for (Object at : (Object[]) get(node, "arr")) {
+                        if (at != null) {
+                            found.add(at);
+                        }
+                    }
+                }
+            }
+        }
+        return found;
+    }
+
     private void drivers() throws Throwable {
         Collection<?> drivers = (Collection<?>) get(Class.forName("java.sql.DriverManager"), "registeredDrivers");
         for (Object info : drivers) {
             Object driver = get(info, "driver");
-            if (belongs(driver)) {
+            if (belongs(driver) || belongs(get(info, "da"))) {
                 drivers.remove(info);
                 took("JDBC driver " + driver.getClass().getName());
             }
         }
-        for (String cleaner : new String[] {"com.mysql.cj.jdbc.AbandonedConnectionCleanupThread"}) {
-            for (Class<?> loaded : classes(module)) {
-                if (loaded.getName().equals(cleaner)) {
-                    loaded.getMethod("checkedShutdown").invoke(null);
-                    took("thread of " + cleaner);
-                }
-            }
+        Class<?> cleaner = loaded(owner, "com.mysql.cj.jdbc.AbandonedConnectionCleanupThread");
+        if (cleaner != null && Native.initialised(cleaner)) {
+            cleaner.getMethod("checkedShutdown").invoke(null);
+            took("thread of " + cleaner.getName());
         }
     }
 
     private void beans() throws Throwable {
         javax.management.MBeanServer server = java.lang.management.ManagementFactory.getPlatformMBeanServer();
         for (javax.management.ObjectName name : server.queryNames(null, null)) {
-            if (server.getClassLoaderFor(name) == module) {
-                server.unregisterMBean(name);
-                took("MBean " + name);
+            try {
+                if (owns(server.getClassLoaderFor(name))) {
+                    server.unregisterMBean(name);
+                    took("MBean " + name);
+                }
+            } catch (javax.management.InstanceNotFoundException gone) {
+                // Somebody else was faster.
             }
         }
     }
@@ -290,10 +420,23 @@ final class Sweep {
             if (logger == null) {
                 continue;
             }
+            if (belongs(logger.getFilter())) {
+                logger.setFilter(null);
+                took("log filter of logger \"" + name + "\"");
+            }
             for (java.util.logging.Handler handler : logger.getHandlers()) {
                 if (belongs(handler)) {
                     logger.removeHandler(handler);
                     took("log handler of logger \"" + name + "\"");
+                    continue;
+                }
+                if (belongs(handler.getFilter())) {
+                    handler.setFilter(null);
+                    took("filter of a log handler");
+                }
+                if (belongs(handler.getFormatter())) {
+                    handler.setFormatter(new java.util.logging.SimpleFormatter());
+                    took("formatter of a log handler");
                 }
             }
         }
@@ -308,10 +451,28 @@ final class Sweep {
         }
     }
 
+    private void urls() throws Throwable {
+        if (belongs(get(java.net.URL.class, "factory"))) {
+            set(java.net.URL.class, "factory", null);
+            took("URL stream handler factory");
+        }
+        Object handlers = get(java.net.URL.class, "handlers");
+        if (handlers instanceof Map && ((Map<?, ?>) handlers).values().removeIf(this::belongs)) {
+            took("URL stream handlers");
+        }
+        if (belongs(get(java.net.URLConnection.class, "factory"))) {
+            set(java.net.URLConnection.class, "factory", null);
+            took("content handler factory");
+        }
+    }
+
     private void introspection() throws Throwable {
         java.beans.Introspector.flushCaches();
         Class<?> info = Class.forName("com.sun.beans.introspect.ClassInfo");
         all.findStatic(info, "clear", MethodType.methodType(void.class)).invoke();
+        for (String holder : new String[] {"com.sun.beans.TypeResolver", "com.sun.beans.finder.MethodFinder", "com.sun.beans.finder.ConstructorFinder"}) {
+            clear(get(Class.forName(holder), "CACHE"));
+        }
         Class<?> group = Class.forName("java.beans.ThreadGroupContext");
         Object table = get(get(group, "contexts"), "table");
         MethodHandle clear = all.findVirtual(group, "clearBeanInfoCache", MethodType.methodType(void.class));
@@ -327,111 +488,66 @@ final class Sweep {
 
     /** The last class whose record methods or strings were linked stays in a cache of a handle that never goes. */
     private void handles() throws Throwable {
-        for (String holder : new String[] {"java.lang.runtime.ObjectMethods", "java.lang.invoke.MethodHandleImpl", "java.lang.invoke.StringConcatFactory"}) {
+        String[] holders = {"java.lang.runtime.ObjectMethods", "java.lang.invoke.MethodHandleImpl", "java.lang.invoke.StringConcatFactory",
+            "java.lang.runtime.SwitchBootstraps", "java.lang.invoke.MethodHandles", "java.lang.invoke.BootstrapMethodInvoker"};
+        for (String holder : holders) {
             Class<?> type = Class.forName(holder);
+            if (!Native.initialised(type)) {
+                continue;
+            }
             for (Field field : fields(type)) {
-                if (Modifier.isStatic(field.getModifiers()) && field.getType() == MethodHandle.class) {
-                    Object handle = all.unreflectGetter(field).invoke();
-                    if (handle != null) {
-                        set(handle, "asTypeCache", null);
-                        set(handle, "asTypeSoftCache", null);
-                    }
-                }
-            }
-        }
-    }
-
-    private static List<Class<?>> classes(ClassLoader loader) throws Throwable {
-        @SuppressWarnings("unchecked")
-        List<Class<?>> classes = (List<Class<?>>) get(loader, "classes");
-        return classes == null ? List.of() : new ArrayList<>(classes);
-    }
-
-    /** What static fields of a layer keep of the module. */
-    private void statics(ClassLoader layer) throws Throwable {
-        for (Class<?> type : classes(layer)) {
-            if (type.isInterface() || !Native.initialised(type)) {
-                continue;
-            }
-            Field[] fields;
-            try {
-                fields = fields(type);
-            } catch (LinkageError missing) {
-                continue;
-            }
-            for (Field field : fields) {
                 if (Modifier.isStatic(field.getModifiers()) && !field.getType().isPrimitive()) {
-                    Object value = all.unreflectGetter(field).invoke();
-                    if (value != null) {
-                        forget(value);
-                    }
+                    unlink(all.unreflectGetter(field).invoke());
                 }
             }
         }
-        step("logging", () -> logging(layer));
-        step("shutdown handlers", () -> shutdownHandlers(layer));
     }
 
-    private void forget(Object value) throws Throwable {
-        String type = value.getClass().getName();
-        if (type.equals("org.springframework.util.ConcurrentReferenceHashMap") || type.equals("org.springframework.util.ConcurrentLruCache")) {
-            all.unreflect(value.getClass().getMethod("clear")).invoke(value);
-        } else if (type.startsWith("org.springframework.objenesis.SpringObjenesis")) {
-            Object cache = get(value, "cache");
-            all.unreflect(cache.getClass().getMethod("clear")).invoke(cache);
-        } else if (value instanceof Throwable) {
-            for (Throwable cause = (Throwable) value; cause != null; cause = cause.getCause()) {
-                cause.setStackTrace(new StackTraceElement[0]);
-                set(cause, "backtrace", null);
+    private static void unlink(Object value) throws Throwable {
+        if (value instanceof MethodHandle) {
+            set(value, "asTypeCache", null);
+            // From JDK 19 on, where one class may outlive the other.
+            set(value, "asTypeSoftCache", null);
+        } else if (value instanceof Object[]) {
+            for (Object element : (Object[]) value) {
+                unlink(element);
             }
         } else if (value instanceof Map) {
-            try {
-                ((Map<?, ?>) value).entrySet().removeIf(entry -> entry != null && (belongs(entry.getKey()) || belongs(entry.getValue())));
-            } catch (RuntimeException fixed) {
-                // Not a map that can be changed: what it holds is a matter of its own.
-            }
-        } else if (value instanceof Collection) {
-            try {
-                ((Collection<?>) value).removeIf(this::belongs);
-            } catch (RuntimeException fixed) {
-                // As above.
+            for (Object element : ((Map<?, ?>) value).values()) {
+                unlink(element);
             }
         }
     }
 
-    private void logging(ClassLoader layer) throws Throwable {
-        Class<?> factory = loaded(layer, "org.slf4j.LoggerFactory");
-        if (factory == null) {
+    /** Boot leaves the environment of the application with the logging that the layer's modules share. */
+    private void logging(Map<String, Object> settings) throws Throwable {
+        Class<?> factory = loaded(heir, "org.slf4j.LoggerFactory");
+        if (factory == null || !Native.initialised(factory)) {
             return;
         }
         Object context = factory.getMethod("getILoggerFactory").invoke(null);
         Object objects = get(context, "objectMap");
-        if (objects instanceof Map) {
-            Object environment = ((Map<?, ?>) objects).get("org.springframework.core.env.Environment");
-            if (environment != null) {
-                Object sources = environment.getClass().getMethod("getPropertySources").invoke(environment);
-                if (settingsOf(sources) == module) {
-                    ((Map<?, ?>) objects).remove("org.springframework.core.env.Environment");
-                }
+        Object environment = objects instanceof Map ? ((Map<?, ?>) objects).get("org.springframework.core.env.Environment") : null;
+        if (environment != null) {
+            Object sources = environment.getClass().getMethod("getPropertySources").invoke(environment);
+            Object ours = sources.getClass().getMethod("get", String.class).invoke(sources, "ark");
+            if (ours != null && ours.getClass().getMethod("getSource").invoke(ours) == settings) {
+                ((Map<?, ?>) objects).remove("org.springframework.core.env.Environment");
+                took("environment of the layer's logging");
             }
         }
     }
 
-    private static Object settingsOf(Object sources) throws Throwable {
-        Object ours = sources.getClass().getMethod("get", String.class).invoke(sources, "ark");
-        return ours == null ? null : ours.getClass().getClassLoader();
-    }
-
     /** The module's logging system is held by a handler of the layer's copy of Boot. */
-    private void shutdownHandlers(ClassLoader layer) throws Throwable {
-        Class<?> application = loaded(layer, "org.springframework.boot.SpringApplication");
-        Object hook = application == null ? null : get(application, "shutdownHook");
+    private void shutdownHandlers() throws Throwable {
+        Class<?> application = loaded(heir, "org.springframework.boot.SpringApplication");
+        Object hook = application == null || !Native.initialised(application) ? null : get(application, "shutdownHook");
         Object handlers = hook == null ? null : get(hook, "handlers");
         Object actions = handlers == null ? null : get(handlers, "actions");
         if (!(actions instanceof Collection)) {
             return;
         }
-        ((Collection<?>) actions).removeIf(action -> {
+        boolean found = ((Collection<?>) actions).removeIf(action -> {
             try {
                 Object runnable = get(action, "runnable");
                 return holds(runnable == null ? action : runnable);
@@ -439,6 +555,9 @@ final class Sweep {
                 return false;
             }
         });
+        if (found) {
+            took("shutdown handler of the layer's Spring Boot");
+        }
     }
 
     private boolean holds(Object runnable) throws Throwable {
@@ -447,19 +566,10 @@ final class Sweep {
                 continue;
             }
             Object value = all.unreflectGetter(field).invoke(runnable);
-            if (belongs(value) || (value != null && get(value, "classLoader") == module)) {
+            if (belongs(value) || (value != null && belongs(get(value, "classLoader")))) {
                 return true;
             }
         }
         return false;
-    }
-
-    private static Class<?> loaded(ClassLoader loader, String name) throws Throwable {
-        for (Class<?> type : classes(loader)) {
-            if (type.getName().equals(name)) {
-                return type;
-            }
-        }
-        return null;
     }
 }

@@ -20,6 +20,7 @@ public final class Initializer implements ApplicationContextInitializer<Configur
         }
         module.context(context);
         Settings.put(context.getEnvironment());
+        context.getBeanFactory().addBeanPostProcessor(new OwnResources());
         disableUrlFactory();
         context.addApplicationListener(event -> {
             if (event.getClass().getSimpleName().equals("ApplicationReadyEvent") && context.getParent() == null) {

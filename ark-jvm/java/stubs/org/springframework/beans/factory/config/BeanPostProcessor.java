@@ -1,0 +1,7 @@
+package org.springframework.beans.factory.config;
+
+public interface BeanPostProcessor {
+    default Object postProcessBeforeInitialization(Object bean, String name) {
+        return bean;
+    }
+}

@@ -6,9 +6,13 @@ use crate::command;
 
 const AFTER: &str = "\
 Start here:
-  arkctl new hello && cd hello     a module from a template
+  arkctl new hello && cd hello     a module from a template; a Spring Boot application by --kind jvm
   arkctl deploy                    builds it, installs it, waits until it serves
   arkctl dev                       does so again whenever a file is saved
+
+A base for it:
+  arklet                           for WebAssembly components
+  arkctl base run shop.jar         for Java: an application of your own, with the agent attached
 
 Which base is asked, the first of these that says one:
   --base, ARKCTL_BASE, `default` of the configuration file,
@@ -26,7 +30,7 @@ Exit codes:
   2  the command line or the configuration is wrong
   3  no base could be reached";
 
-/// Builds modules and runs them on a base: installs, switches and removes them while it serves.
+/// Builds modules, in Rust or Java, and runs them on a base: installs, switches and removes them while it serves.
 #[derive(Debug, Parser)]
 #[command(name = "arkctl", version, after_help = AFTER, max_term_width = 110, disable_help_subcommand = true)]
 pub(crate) struct Cli {
@@ -85,7 +89,7 @@ pub(crate) enum Colour {
 pub(crate) enum Command {
     /// Make a module from a template.
     New(command::new::Args),
-    /// Build a module: a component with its manifest.
+    /// Build a module: a component with its manifest, or an executable jar.
     Build(command::build::Args),
     /// Build a module, install it and wait until it serves.
     Deploy(command::deploy::Args),
@@ -96,6 +100,8 @@ pub(crate) enum Command {
     Status(command::status::Args),
     /// Show all that a base knows of a module.
     Inspect(command::inspect::Args),
+    /// Show where a Java module gets a class from, and by which rule.
+    Why(command::why::Args),
     /// Give a version the traffic of its name.
     Switch(command::switch::Args),
     /// Remove a module.
@@ -108,10 +114,14 @@ pub(crate) enum Command {
     Routes(command::routes::Args),
     /// Show the latest removals, and what each gave back.
     Verdicts(command::verdicts::Args),
+    /// Show what holds a module that was removed.
+    Leaks(command::leaks::Args),
     /// Show whether a base is ready, and what it says of its process.
     Health(command::health::Args),
     /// Watch requests, times and memory by module.
     Top(command::top::Args),
+    /// Make a Java application a base.
+    Base(command::base::Args),
     /// Print the completions of a shell.
     Completions(command::completions::Args),
     /// Print the version of this program and of the base.
@@ -133,15 +143,23 @@ mod tests {
         let mut root = Cli::command().term_width(110);
         root.build();
         let mut help = format!("{}\n", root.render_long_help());
-        for command in root.get_subcommands_mut() {
+        let names = |command: &clap::Command| command.get_subcommands().map(|inner| inner.get_name().to_owned()).collect::<Vec<_>>();
+        let paths = names(&root).into_iter().flat_map(|name| {
+            let inner = root.find_subcommand(&name).map(names).unwrap_or_default();
+            let inner: Vec<_> = inner.into_iter().filter(|inner| inner != "help").map(|inner| vec![name.clone(), inner]).collect();
+            std::iter::once(vec![name]).chain(inner)
+        });
+        for path in paths.collect::<Vec<_>>() {
+            let command = path.iter().fold(&mut root, |command, name| command.find_subcommand_mut(name).unwrap());
             let text = command.render_long_help().to_string();
-            assert!(command.get_name() == "help" || text.contains("Example"), "{} has no example", command.get_name());
+            let name = path.join(" ");
+            assert!(text.contains("Example"), "{name} has no example");
             // The global options are the same everywhere and stand in the first text.
             let own = text.split("\nGlobal options:").next().unwrap_or_default();
             let after = text.rsplit("\n\n").take_while(|part| !part.contains("--verbose")).collect::<Vec<_>>();
             let after: String = after.into_iter().rev().map(|part| format!("\n{part}\n")).collect();
             let rest = if text.contains("\nGlobal options:") { after } else { String::new() };
-            help.push_str(&format!("\n=== {}\n{own}{rest}", command.get_name()));
+            help.push_str(&format!("\n=== {name}\n{own}{rest}"));
         }
         insta::assert_snapshot!("help", help);
     }

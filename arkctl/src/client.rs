@@ -8,7 +8,10 @@ use std::{
 
 use ark_model::{
     InstallOrder, ModuleId,
-    api::{BaseView, ErrorBody, Installed, LogLine, ModuleList, ModuleView, PackageView, Progress, Retired, RouteList, VerdictList},
+    api::{
+        BaseView, ErrorBody, Holders, Installed, LogLine, ModuleList, ModuleView, Origin, PackageView, Progress, Retired, RouteList,
+        SearchCost, VerdictList,
+    },
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -98,6 +101,16 @@ impl Client {
         self.get(&path_of(id, "")).map_err(|error| error.about(id))
     }
 
+    /// Where a module gets a class from.
+    pub(crate) fn why(&self, id: &ModuleId, class: &str) -> Result<Origin, Error> {
+        // What stands in no name of a class would end the query, or begin another parameter.
+        let wrong = |byte: char| byte.is_whitespace() || byte.is_control() || "&#%+?".contains(byte);
+        if class.is_empty() || class.contains(wrong) {
+            return Err(Error::Usage(format!("{class:?} is no class; write it like org.example.Order")));
+        }
+        self.get(&path_of(id, &format!("/why?class={class}"))).map_err(|error| error.about(id))
+    }
+
     /// The route table.
     pub(crate) fn routes(&self) -> Result<RouteList, Error> {
         self.get("/v1/routes")
@@ -108,9 +121,22 @@ impl Client {
         self.get("/v1/verdicts")
     }
 
+    /// What it takes to look for what holds a removed module.
+    pub(crate) fn cost_of_holders(&self, id: &ModuleId) -> Result<SearchCost, Error> {
+        self.get(&format!("/v1/verdicts/{}/{}/holders", id.name(), id.version()))
+    }
+
+    /// What holds a removed module.
+    pub(crate) fn holders(&self, id: &ModuleId, objects: Option<u64>) -> Result<Holders, Error> {
+        let objects = objects.map(|objects| format!("?objects={objects}")).unwrap_or_default();
+        let path = format!("/v1/verdicts/{}/{}/holders{objects}", id.name(), id.version());
+        let response = self.send(Method::POST, &path, &[], (), UNBOUNDED)?;
+        self.read(&format!("POST {path}"), response)
+    }
+
     /// Brings a package of `size` bytes into the base's store.
     pub(crate) fn upload(&self, package: &mut dyn Read, size: u64) -> Result<PackageView, Error> {
-        let headers = [("content-type", "application/wasm"), ("content-length", &size.to_string())];
+        let headers = [("content-type", "application/octet-stream"), ("content-length", &size.to_string())];
         let response = self.send(Method::PUT, "/v1/packages", &headers, SendBody::from_reader(package), UNBOUNDED)?;
         self.read("PUT /v1/packages", response)
     }

@@ -2,7 +2,10 @@
 
 use std::{io, path::PathBuf};
 
+use ark_jvm::LayoutError;
 use ark_model::{Failure, ModuleId, Reason, api::LogLine};
+
+use crate::project::Kind;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -43,11 +46,23 @@ pub(crate) enum Error {
     /// The base said no.
     #[error("{}", .0.failure)]
     Refused(Box<Refusal>),
-    /// `cargo` or `rustup` did not succeed.
+    /// The base runs no modules of this kind.
+    #[error("the base {base} runs no {} modules, only {}", kind.name(), runs.join(", "))]
+    WrongKind {
+        /// Which base.
+        base: String,
+        /// The kinds it runs.
+        runs: Vec<String>,
+        /// The kind that was to run.
+        kind: Kind,
+    },
+    /// A build tool did not succeed.
     #[error("{problem}")]
     Build {
         /// What.
         problem: String,
+        /// What it said, as far as that helps; nothing where it spoke for itself.
+        said: Vec<String>,
         /// What to do.
         hint: Option<String>,
     },
@@ -61,6 +76,9 @@ pub(crate) enum Error {
         /// What to do.
         hint: Option<String>,
     },
+    /// A jar cannot be a module; it says which, why, and what to do.
+    #[error(transparent)]
+    Jar(Box<LayoutError>),
     /// A file could not be read or written.
     #[error("could not {doing} {}: {source}", path.display())]
     File {
@@ -121,8 +139,10 @@ impl Error {
             Self::NoBase | Self::Unreachable { .. } => 3,
             Self::Protocol { .. }
             | Self::Refused(_)
+            | Self::WrongKind { .. }
             | Self::Build { .. }
             | Self::Package { .. }
+            | Self::Jar(_)
             | Self::File { .. }
             | Self::System { .. }
             | Self::Told => 1,
@@ -139,7 +159,7 @@ impl Error {
             Self::Protocol { .. } => "ProtocolError",
             Self::Refused(refusal) => refusal.failure.reason.as_str(),
             Self::Build { .. } => "BuildFailed",
-            Self::Package { .. } => "PackageInvalid",
+            Self::WrongKind { .. } | Self::Package { .. } | Self::Jar(_) => "PackageInvalid",
             Self::File { .. } | Self::System { .. } => "SystemError",
             Self::Told | Self::OutputClosed => "",
         }
@@ -149,12 +169,26 @@ impl Error {
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::ManyBases(_) => Some("say which by --base <url>, or by ARKCTL_BASE".to_owned()),
-            Self::NoBase => Some("start one by `arklet`, or name one by --base <url>".to_owned()),
-            Self::Unreachable { .. } => Some("start a base there by `arklet`, or name another by --base".to_owned()),
+            Self::NoBase => {
+                Some("start one by `arklet`, or for Java by `arkctl base run <base.jar>`; or name one by --base <url>".to_owned())
+            }
+            Self::Unreachable { .. } => {
+                Some("start a base there by `arklet`, or for Java by `arkctl base run <base.jar>`; or name another by --base".to_owned())
+            }
+            Self::WrongKind { kind: Kind::Wasm, .. } => Some("start a base for it by `arklet`, or name another by --base".to_owned()),
+            Self::WrongKind { kind: Kind::Jvm, .. } => {
+                Some("make an application a base for it by `arkctl base run <base.jar>`, or name another by --base".to_owned())
+            }
             Self::Protocol { .. } => Some("`arkctl version` says who answers there; `arkctl status` what is installed".to_owned()),
             Self::Refused(refusal) => for_reason(refusal.failure.reason, refusal.module.as_ref()),
             Self::Build { hint, .. } | Self::Package { hint, .. } => hint.clone(),
-            Self::Usage(_) | Self::Config { .. } | Self::File { .. } | Self::System { .. } | Self::Told | Self::OutputClosed => None,
+            Self::Usage(_)
+            | Self::Config { .. }
+            | Self::Jar(_)
+            | Self::File { .. }
+            | Self::System { .. }
+            | Self::Told
+            | Self::OutputClosed => None,
         }
     }
 }
@@ -165,7 +199,10 @@ fn for_reason(reason: Reason, module: Option<&ModuleId>) -> Option<String> {
     let name = module.map_or("<name>", ModuleId::name);
     Some(match reason {
         Reason::FetchFailed => "the base itself fetches the URL: see that it can reach it, or deploy the file instead".to_owned(),
-        Reason::PackageTooLarge => "set `opt-level = \"s\"`, `lto` and `strip` in [profile.release] and build again".to_owned(),
+        Reason::PackageTooLarge => {
+            "make it smaller (for a crate: `opt-level = \"s\"`, `lto` and `strip` in [profile.release]), or raise the base's --max-package"
+                .to_owned()
+        }
         Reason::DigestMismatch => "build or fetch the package again: its bytes are not the expected ones".to_owned(),
         Reason::SignatureInvalid => {
             "sign it by `minisign -S -m <file>` with a key the base knows, and deploy with --signature <file>.minisig".to_owned()
@@ -174,9 +211,7 @@ fn for_reason(reason: Reason, module: Option<&ModuleId>) -> Option<String> {
         Reason::ImportUnknown => "use only interfaces the base offers: WASI 0.2, wasi:http and wasi:config".to_owned(),
         Reason::IdentityMismatch => "leave --name and --version out, or give those of the package".to_owned(),
         Reason::AlreadyInstalled => format!("deploy it as another version by --version, or remove it first by `arkctl undeploy {id}`"),
-        Reason::ContextPathTaken => {
-            "`arkctl routes` shows who answers there; set another `context-path` in [package.metadata.ark]".to_owned()
-        }
+        Reason::ContextPathTaken => "`arkctl routes` shows who answers there; deploy it elsewhere by --context-path".to_owned(),
         Reason::Conflict => format!("wait until it ends, or end it by `arkctl cancel {name}`"),
         Reason::BudgetExceeded => "`arkctl status` shows what is installed; remove what nobody needs by `arkctl undeploy`".to_owned(),
         Reason::DiskFull => "free space in the base's data directory and try again".to_owned(),

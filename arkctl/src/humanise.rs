@@ -1,5 +1,7 @@
 //! Numbers and texts as people read them.
 
+use ark_model::Resource;
+
 /// A size in the largest binary unit that leaves at least 1: `512 B`, `1.5 KiB`, `64.0 MiB`.
 pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [(&str, u32); 4] = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
@@ -69,6 +71,14 @@ pub(crate) fn moment(at: u64) -> String {
 /// A text from elsewhere without control characters, so that it cannot drive the terminal. Tabs and line ends stay.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\t' && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+/// An amount of something, in its unit.
+pub(crate) fn amount(resource: &Resource) -> String {
+    match resource.unit.as_str() {
+        "bytes" => size(resource.amount),
+        unit => format!("{} {}", count(resource.amount), printable(unit)),
+    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,10 @@
 //! `arkctl`: the command line of developers.
 //!
 //! Read in this order: [`cli`] (what can be asked), [`command`] (a file for each command), [`context`] (which base),
-//! [`client`] (how it is asked), [`ship`] (how a package comes to serve). Whatever is shown to people is made by plain
+//! [`client`] (how it is asked), [`project`] (what makes a package), [`ship`] (how a package comes to serve). Whatever is shown to people is made by plain
 //! functions from data to text; whatever fails is an [`error::Error`], which knows its exit code and its hint.
 
 mod build;
-mod cargo;
 mod cli;
 mod client;
 mod command;
@@ -17,7 +16,9 @@ mod events;
 mod humanise;
 mod order;
 mod output;
+mod package;
 mod progress;
+mod project;
 mod reference;
 mod ship;
 mod style;

@@ -5,12 +5,15 @@ use std::path::PathBuf;
 use ark_model::{Activation, DirectoryGrant, Grants, InstallOrder, LimitOverrides, ModuleId};
 use clap::ValueEnum;
 
-use crate::{build, error::Error};
+use crate::{error::Error, package};
 
 /// How a module is installed.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Install options")]
 pub(crate) struct Options {
+    /// Where it answers, in place of what the package says; /NAME where neither says.
+    #[arg(long, value_name = "PATH")]
+    context_path: Option<String>,
     /// Which version gets the traffic; the base's default where nobody says.
     #[arg(long, value_enum, value_name = "POLICY")]
     activation: Option<Policy>,
@@ -20,7 +23,7 @@ pub(crate) struct Options {
     /// An environment variable of the module; again for each.
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     env: Vec<(String, String)>,
-    /// What wasi:config answers; again for each.
+    /// A setting: what wasi:config answers, or a property of a Java application; again for each.
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     config: Vec<(String, String)>,
     /// A host the module may call: `host`, `host:port`, `*.domain`, or `*`; again for each.
@@ -32,6 +35,9 @@ pub(crate) struct Options {
     /// A bound in place of the manifest's, e.g. `memory-bytes=33554432`; again for each.
     #[arg(long, value_name = "KEY=VALUE", value_parser = limit)]
     limit: Vec<(String, u64)>,
+    /// A setting of its kind of module, e.g. `share=set` for one on the JVM; again for each.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    option: Vec<(String, String)>,
     /// How long the install may take: `500ms`, `60s`, `2m`; the base's default where nobody says.
     #[arg(long, value_name = "TIME", value_parser = milliseconds)]
     deadline: Option<u64>,
@@ -60,7 +66,7 @@ impl Options {
     /// # Errors
     /// A signature that cannot be read.
     pub(crate) fn order(&self, url: &str, id: Option<ModuleId>) -> Result<InstallOrder, Error> {
-        let read = |path: &PathBuf| build::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let read = |path: &PathBuf| package::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         Ok(InstallOrder {
             id,
             url: url.to_owned(),
@@ -72,6 +78,7 @@ impl Options {
                 Policy::Together => Activation::Together,
             }),
             weight: self.weight,
+            context_path: self.context_path.clone(),
             args: Vec::new(),
             grants: Grants {
                 outgoing_hosts: self.allow_host.clone(),
@@ -80,6 +87,7 @@ impl Options {
                 directories: self.dir.clone(),
             },
             limits: limits(self.limit.iter().cloned()).map_err(Error::Usage)?,
+            options: self.option.iter().cloned().collect(),
             deadline_ms: self.deadline,
         })
     }
@@ -147,10 +155,11 @@ mod tests {
     #[test]
     fn options_become_an_order() {
         let order = order(
-            "--activation together --weight 5 --env A=b=c --config k= --allow-host *.example.com --dir C:\\data:/d:rw --dir /e:/e \
+            "--context-path /shop --activation together --weight 5 --env A=b=c --config k= --allow-host *.example.com --dir C:\\data:/d:rw --dir /e:/e \
              --limit memory-bytes=1048576 --limit queue=7 --deadline 2m",
         )
         .unwrap();
+        assert_eq!(order.context_path.as_deref(), Some("/shop"));
         assert_eq!((order.activation, order.weight, order.deadline_ms), (Some(Activation::Together), Some(5), Some(120_000)));
         assert_eq!((order.grants.env["A"].as_str(), order.grants.config["k"].as_str()), ("b=c", ""));
         assert_eq!(order.grants.outgoing_hosts, ["*.example.com"]);

@@ -119,6 +119,11 @@ fn render_failure(error: &Error) -> String {
             refusal.logs.iter().for_each(|line| text.push_str(&format!("  {}", logs::render_line(line))));
         }
     }
+    if let Error::Build { said, .. } = error
+        && !said.is_empty()
+    {
+        said.iter().for_each(|line| text.push_str(&format!("  {}\n", printable(line))));
+    }
     if let Some(hint) = error.hint() {
         text.push_str(&format!("{} {hint}\n", style::paint(style::REFERENCE, "hint:")));
     }
@@ -140,6 +145,9 @@ fn failure_json(error: &Error) -> Value {
             put("", "module", json!(module));
         }
         put("", "logs", json!(refusal.logs));
+    }
+    if let Error::Build { said, .. } = error {
+        put("", "said", json!(said));
     }
     if let Some(hint) = error.hint() {
         put("", "hint", json!(hint));

@@ -1,6 +1,6 @@
 //! A package comes to serve: upload, install, and what came of it.
 
-use std::{io, path::PathBuf, time::Instant};
+use std::{io, time::Instant};
 
 use ark_model::{
     InstallOrder, ModuleId, State,
@@ -9,12 +9,13 @@ use ark_model::{
 use serde::Serialize;
 
 use crate::{
-    build::{self, Built, sha256},
+    build::Built,
     client::Client,
     error::Error,
     humanise,
     order::Options,
     output::Output,
+    package::{self, read, sha256},
     progress::Live,
     style,
     table::{Table, cell, figure},
@@ -28,7 +29,7 @@ pub(crate) enum Package {
     /// It was built just now.
     Built(Box<Built>),
     /// A file from elsewhere.
-    File(PathBuf),
+    File(package::File),
     /// Something that the base fetches itself.
     Url(String),
 }
@@ -71,15 +72,15 @@ pub(crate) fn ship(
     let mut timings = Vec::new();
     let order = match package {
         Package::Url(url) => options.order(&url, identity(name, version)?)?,
-        Package::File(path) => {
-            let bytes = build::read(&path)?;
-            let manifest = build::manifest_of(&path, &bytes)?;
+        Package::File(file) => {
+            let bytes = read(&file.path)?;
+            let manifest = file.manifest(&bytes)?;
             let id = identity(name.or(manifest.name.as_deref()), version.or(manifest.version.as_deref()))?;
             uploaded(client, &bytes, id, options, output, &mut timings)?
         }
         Package::Built(built) => {
             timings.push(Step { step: "build".to_owned(), ms: built.ms });
-            uploaded(client, &build::read(&built.path)?, identity(Some(&built.name), Some(&built.version))?, options, output, &mut timings)?
+            uploaded(client, &read(&built.path)?, identity(Some(&built.name), Some(&built.version))?, options, output, &mut timings)?
         }
     };
     let gateway = client.base()?.gateway;
@@ -112,9 +113,12 @@ pub(crate) fn ship(
 /// Both parts or none make an identity.
 fn identity(name: Option<&str>, version: Option<&str>) -> Result<Option<ModuleId>, Error> {
     match (name, version) {
-        (Some(name), Some(version)) => ModuleId::new(name, version).map(Some).map_err(|error| Error::Usage(error.to_string())),
+        (Some(name), Some(version)) => {
+            let wrong = |error| Error::Usage(format!("{error}; give another by --name or --version"));
+            ModuleId::new(name, version).map(Some).map_err(wrong)
+        }
         (None, None) => Ok(None),
-        _ => Err(Error::Usage("a package without a manifest needs both --name and --version".to_owned())),
+        _ => Err(Error::Usage("a package that does not say both needs --name and --version".to_owned())),
     }
 }
 
@@ -201,7 +205,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.wasm");
         std::fs::write(&path, b"\0asm\x0d\0\x01\0").unwrap();
-        (directory, Package::File(path))
+        (directory, Package::File(package::File { kind: crate::project::Kind::Wasm, path }))
     }
 
     #[test]
@@ -271,6 +275,7 @@ mod tests {
         build  1,235 ms
         fetch   1.50 ms
         removed orders:0.9.0 (drain 3.50 ms, stop 0.20 ms)
+          unloaded
           gave back compiled code: 5.3 MiB
         serving orders:1.0.0 after 43.2 ms, at http://127.0.0.1:8080/orders
         ");
@@ -282,6 +287,7 @@ mod tests {
         build  1,235 ms
         fetch   1.50 ms
         removed orders:0.9.0 (drain 3.50 ms, stop 0.20 ms)
+          unloaded
           gave back compiled code: 5.3 MiB
         deactivated orders:1.0.0; `arkctl switch orders:1.0.0` gives it the traffic
         ");

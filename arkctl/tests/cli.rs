@@ -58,6 +58,10 @@ fn base() -> FakeBase {
             Answer::json(200, r#"{"routes":[{"contextPath":"/orders","targets":[{"name":"orders","version":"1.0.0","weight":100}]}]}"#)
         }
         "GET /v1/verdicts" => Answer::json(200, &format!(r#"{{"verdicts":[{}]}}"#, retired_json("0.9.0"))),
+        "GET /v1/verdicts/orders/0.9.0/holders" => Answer::json(200, r#"{"heapBytes":1048576,"objects":20000,"stoppedMs":20.0}"#),
+        "POST /v1/verdicts/orders/0.9.0/holders?objects=30000" => {
+            Answer::json(200, r#"{"name":"orders","version":"0.9.0","paths":[],"objects":1,"references":1,"stoppedMs":1.0,"totalMs":1.0}"#)
+        }
         "POST /health" => Answer::json(200, r#"{"code":"SUCCESS","data":{"healthData":{"cpu":{"count":2}}}}"#),
         "POST /v1/modules" => {
             let done = format!("{{\"event\":\"done\",{}", installed_json("1.0.0").strip_prefix('{').unwrap());
@@ -75,10 +79,12 @@ fn every_command_of_a_base_prints_one_json_value_and_nothing_else_on_standard_ou
         (&["ls"], "/modules/0/state"),
         (&["inspect", "orders"], "/history/0/reason"),
         (&["switch", "orders:1.0.0"], "/state"),
-        (&["undeploy", "orders"], "/verdict/clean"),
+        (&["undeploy", "orders"], "/verdict/state"),
         (&["cancel", "orders"], "/cancelled"),
         (&["routes"], "/routes/0/targets/0/version"),
         (&["verdicts"], "/verdicts/0/at"),
+        (&["leaks", "orders:0.9.0", "--cost"], "/stoppedMs"),
+        (&["leaks", "orders:0.9.0", "--objects", "30000"], "/paths"),
         (&["health"], "/healthData/cpu/count"),
         (&["top", "--once"], "/modules/0/requestsPerSecond"),
         (&["version"], "/base/name"),

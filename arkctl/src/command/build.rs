@@ -1,19 +1,25 @@
-//! `arkctl build`: a crate becomes a package.
+//! `arkctl build`: a project becomes a package.
 
 use std::path::PathBuf;
 
+use clap::ValueHint;
+
 use crate::{
     build::{self, Built, Options},
-    cargo::Crate,
     context::Context,
     error::Error,
-    humanise,
+    humanise, project,
     table::{Table, cell},
 };
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "The package is target/ark/<name>-<version>.wasm: the release component for wasm32-wasip2, with
-[package.metadata.ark] of the crate's Cargo.toml in it. Its keys, all optional:
+#[command(after_help = "What a project is, its files say: Cargo.toml a crate, pom.xml or build.gradle(.kts) a Java project.
+
+Of a Java project its own build is run, without tests, by ./mvnw or ./gradlew, else by mvn or gradle.
+The package is the executable jar that it leaves: an *-ark-biz.jar, or Spring Boot's fat jar.
+
+Of a crate, the package is target/ark/<name>-<version>.wasm: the release component for wasm32-wasip2, with
+[package.metadata.ark] of its Cargo.toml in it. Its keys, all optional:
   name, version             those of the package where nobody says
   context-path              where it answers; /<name> where nobody says
   hosts                     the hosts it answers for; any where nobody says
@@ -26,17 +32,19 @@ use crate::{
 
 Examples:
   arkctl build
-  arkctl build orders --features v2 --version 2.0.0")]
+  arkctl build orders --features v2 --version 2.0.0
+  arkctl build shop --sub services/orders          one module of a build with several")]
 pub(crate) struct Args {
-    /// The crate's directory.
-    #[arg(default_value = ".")]
+    /// The project's directory.
+    #[arg(default_value = ".", value_hint = ValueHint::DirPath)]
     path: PathBuf,
     #[command(flatten)]
     options: Options,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Error> {
-    let built = build::build(&Crate::find(&args.path)?, &args.options, context.output)?;
+    let found = project::find(&args.path, &args.options)?;
+    let built = build::build(&*found, &args.options, context.output)?;
     context.output.result(&built, render)
 }
 
@@ -57,6 +65,7 @@ mod tests {
     #[test]
     fn people_see_the_package_and_its_digest() {
         let built = Built {
+            kind: project::Kind::Wasm,
             name: "orders".to_owned(),
             version: "1.0.0".to_owned(),
             path: "/w/target/ark/orders-1.0.0.wasm".into(),

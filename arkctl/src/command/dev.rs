@@ -1,7 +1,7 @@
 //! `arkctl dev`: deploy again whenever a file is saved, with the module's log in the same terminal.
 
 use std::{
-    path::{Component, Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -12,17 +12,18 @@ use std::{
 };
 
 use ark_model::ModuleId;
+use clap::ValueHint;
 use notify::{EventKind, RecursiveMode, Watcher as _, event::ModifyKind};
 
 use super::logs;
 use crate::{
     build,
-    cargo::Crate,
     client::Client,
     context::Context,
     error::Error,
     order,
     output::Output,
+    project::{self, Sources},
     ship::{self, Package},
 };
 
@@ -40,10 +41,11 @@ serving. Ctrl-C ends it and removes the module; a second Ctrl-C ends it at once.
 
 Examples:
   arkctl dev
-  arkctl dev orders --env MODE=dev --keep")]
+  arkctl dev orders --env MODE=dev --keep
+  arkctl dev shop --sub services/orders          one module of a Maven or Gradle build, and those it needs")]
 pub(crate) struct Args {
-    /// The crate's directory.
-    #[arg(default_value = ".")]
+    /// The project's directory.
+    #[arg(default_value = ".", value_hint = ValueHint::DirPath)]
     path: PathBuf,
     /// Leave the last version on the base at the end.
     #[arg(long)]
@@ -56,12 +58,13 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Error> {
     let client = context.client()?;
-    client.base()?;
+    let base = client.base()?;
     let output = context.output;
-    let found = Crate::find(&args.path)?;
+    let found = project::find(&args.path, &args.build)?;
+    found.kind().runs_on(&base)?;
     let interrupted = interruption()?;
     let (changed, changes) = mpsc::channel();
-    let _watcher = watch(&found, changed)?;
+    let _watcher = watch(&found.sources(), changed)?;
     let mut session = Session { client, output, latest: None, latest_second: 0 };
     while !interrupted.load(Ordering::SeqCst) {
         match session.deploy(args) {
@@ -92,20 +95,14 @@ struct Deployed {
 
 impl Session {
     fn deploy(&mut self, args: &Args) -> Result<(), Error> {
-        // Read again: its Cargo.toml may be what was saved.
-        let found = Crate::find(&args.path)?;
-        let plain = found.manifest(args.build.name.as_deref(), args.build.version.as_deref())?;
+        // Read again: what describes the project may be what was saved.
+        let found = project::find(&args.path, &args.build)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         // Two saves in one second are two versions.
         self.latest_second = now.max(self.latest_second + 1);
-        let version = dev_version(plain.version.as_deref().unwrap_or_default(), self.latest_second);
-        let options = build::Options { version: Some(version), ..args.build.clone() };
-        let built = build::build(&found, &options, self.output)?;
-        let file = built.path.clone();
-        let shipped = ship::ship(&self.client, Package::Built(Box::new(built)), (None, None), &args.install, self.output);
-        // The base has the bytes; a file for each save would fill the disk.
-        let _ = std::fs::remove_file(file);
-        let shipped = shipped?;
+        let options = build::Options { mark: Some(format!("dev.{}", self.latest_second)), ..args.build.clone() };
+        let built = build::build(&*found, &options, self.output)?;
+        let shipped = ship::ship(&self.client, Package::Built(Box::new(built)), (None, None), &args.install, self.output)?;
         if self.output.is_json() {
             self.output.result(&shipped, ship::render)?;
         } else {
@@ -162,24 +159,24 @@ fn interruption() -> Result<Arc<AtomicBool>, Error> {
     Ok(interrupted)
 }
 
-/// Tells of each change of a file that makes the crate, until it is dropped.
-fn watch(found: &Crate, changed: Sender<()>) -> Result<notify::RecommendedWatcher, Error> {
-    let failed = |error: notify::Error| Error::System { doing: "watch the crate's files", problem: error.to_string() };
-    let roots = found.sources();
-    let (told_of, target) = (roots.clone(), found.target_directory.clone());
+/// Tells of each change of a file that makes the project, until it is dropped.
+fn watch(sources: &Sources, changed: Sender<()>) -> Result<notify::RecommendedWatcher, Error> {
+    let failed = |error: notify::Error| Error::System { doing: "watch the project's files", problem: error.to_string() };
+    let told_of = sources.clone();
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        if event.is_ok_and(|event| is_change(event.kind) && event.paths.iter().any(|path| is_source(path, &told_of, &target))) {
+        if event.is_ok_and(|event| is_change(event.kind) && event.paths.iter().any(|path| told_of.has(path))) {
             // Nobody listens any more where the session has ended.
             let _ = changed.send(());
         }
     })
     .map_err(failed)?;
-    for root in &roots {
+    for root in &sources.roots {
         watcher.watch(root, RecursiveMode::NonRecursive).map_err(failed)?;
-        // Not the root recursively: what cargo builds lies below it, in thousands of files.
+        // Not the root recursively: what a build makes lies below it, in thousands of files. Neither what has another root in it.
         for entry in root.read_dir().into_iter().flatten().flatten() {
             let path = entry.path();
-            if path.is_dir() && is_source(&path, &roots, &found.target_directory) {
+            let is_around = sources.roots.iter().any(|root| root.starts_with(&path));
+            if path.is_dir() && !is_around && sources.has(&path) {
                 watcher.watch(&path, RecursiveMode::Recursive).map_err(failed)?;
             }
         }
@@ -189,16 +186,6 @@ fn watch(found: &Crate, changed: Sender<()>) -> Result<notify::RecommendedWatche
 
 fn is_change(kind: EventKind) -> bool {
     !matches!(kind, EventKind::Access(_) | EventKind::Modify(ModifyKind::Metadata(_)))
-}
-
-/// Whether a file says what the module is: none that cargo writes, that is hidden, or that an editor keeps beside.
-fn is_source(path: &Path, roots: &[PathBuf], target: &Path) -> bool {
-    let inner = roots.iter().find_map(|root| path.strip_prefix(root).ok()).unwrap_or(path);
-    let plain = |part: Component<'_>| {
-        let part = part.as_os_str().to_string_lossy();
-        part != "target" && part != "Cargo.lock" && !part.starts_with(['.', '#']) && !part.ends_with('~')
-    };
-    !path.starts_with(target) && inner.components().all(plain)
 }
 
 /// Waits for a change, and until it has settled; or for Ctrl-C.
@@ -217,33 +204,10 @@ fn settle(changes: &Receiver<()>) {
     while begun.elapsed() < PATIENCE && changes.recv_timeout(QUIET).is_ok() {}
 }
 
-/// A version of its own for a save; build metadata, where the version has none yet.
-fn dev_version(version: &str, second: u64) -> String {
-    let mark = if version.contains('+') { '.' } else { '+' };
-    format!("{version}{mark}dev.{second}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_save_counts_where_it_says_what_the_module_is() {
-        let (roots, target) = ([PathBuf::from("/w/a"), PathBuf::from("/w/b")], Path::new("/w/build"));
-        for path in ["/w/a/src/lib.rs", "/w/a/Cargo.toml", "/w/b/templates/x.html", "/w/a"] {
-            assert!(is_source(Path::new(path), &roots, target), "{path}");
-        }
-        for path in
-            ["/w/a/target/x", "/w/build/ark/x.wasm", "/w/a/.git/HEAD", "/w/a/src/.lib.rs.swp", "/w/a/src/lib.rs~", "/w/a/Cargo.lock"]
-        {
-            assert!(!is_source(Path::new(path), &roots, target), "{path}");
-        }
-    }
-
-    #[test]
-    fn a_hidden_directory_above_the_crate_hides_nothing() {
-        assert!(is_source(Path::new("/home/.x/a/src/lib.rs"), &["/home/.x/a".into()], Path::new("/t")));
-    }
+    use crate::project::Kind;
 
     #[test]
     fn reading_a_file_is_no_change() {
@@ -271,18 +235,15 @@ mod tests {
     fn a_save_is_seen_by_the_watcher() {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().canonicalize().unwrap();
-        super::super::new::make(&root, "hello").unwrap();
-        let found = Crate::find(&root).unwrap();
-        let (changed, changes) = mpsc::channel();
-        let _watcher = watch(&found, changed).unwrap();
-        std::fs::write(root.join("src/lib.rs"), "// changed").unwrap();
-        changes.recv_timeout(Duration::from_secs(30)).unwrap();
-    }
-
-    #[test]
-    fn a_dev_version_is_one_of_a_module() {
-        assert_eq!(dev_version("1.0.0", 7), "1.0.0+dev.7");
-        assert_eq!(dev_version("1.0.0+b", 7), "1.0.0+b.dev.7");
-        assert!(ModuleId::new("a", dev_version("1.0.0", u64::MAX)).is_ok());
+        for kind in [Kind::Wasm, Kind::Jvm] {
+            let project = root.join(kind.name());
+            let files = super::super::new::make(&project, "hello", kind).unwrap();
+            let found = project::find(&project, &build::Options::default()).unwrap();
+            let (changed, changes) = mpsc::channel();
+            let _watcher = watch(&found.sources(), changed).unwrap();
+            let source = files.iter().find(|file| file.starts_with("src")).unwrap();
+            std::fs::write(project.join(source), "// changed").unwrap();
+            changes.recv_timeout(Duration::from_secs(30)).unwrap();
+        }
     }
 }

@@ -43,17 +43,30 @@ fn render(module: &ModuleView) -> String {
     fact("priority", module.priority.to_string());
     fact("package", format!("{}, {}", module.url, humanise::size(module.package_bytes)));
     fact("sha256", module.sha256.clone());
-    fact("build", module.build.clone());
+    if !module.build.is_empty() {
+        fact("build", module.build.clone());
+    }
     fact("requests", format!("{} ({} failed, {} refused)", humanise::count(traffic.requests), traffic.failures, traffic.refused));
     fact("now", format!("{} in flight, {} queued", traffic.in_flight, traffic.queued));
     fact("times", format!("p50 {}, p99 {}", humanise::ms(traffic.p50_ms), humanise::ms(traffic.p99_ms)));
-    fact("peak memory", humanise::size(traffic.peak_memory_bytes));
+    // Where modules share the memory of the process, nobody can say.
+    if traffic.peak_memory_bytes > 0 {
+        fact("peak memory", humanise::size(traffic.peak_memory_bytes));
+    }
     let mut text = format!("{} {}\n", style::paint(style::HEADING, &module.id), style::paint(style::state(module.state), module.state));
     if let Some(failure) = &module.failure {
         let step = failure.step.map(|step| format!(" in {step}")).unwrap_or_default();
         text.push_str(&format!("{}{step}: {}\n", style::paint(style::BAD, failure.reason), humanise::printable(&failure.message)));
     }
     text.push_str(&facts.render());
+    let mut now = Table::new(&[]);
+    for (topic, note) in &module.inspection.notes {
+        now.row([cell(topic), cell(humanise::printable(note))]);
+    }
+    for resource in &module.inspection.uses {
+        now.row([cell(&resource.what), cell(humanise::amount(resource))]);
+    }
+    section(&mut text, "now", &now);
     section(&mut text, "manifest", &keys(&module.manifest));
     section(&mut text, "limits", &keys(&module.limits));
     let mut steps = Table::new(&[]);
@@ -76,7 +89,7 @@ fn section(text: &mut String, name: &str, table: &Table) {
     }
 }
 
-/// The keys of a value, as they stand in `[package.metadata.ark]`.
+/// The keys of a value, as they stand in a manifest.
 fn keys(value: &impl Serialize) -> Table {
     let mut table = Table::new(&[]);
     if let Ok(value) = serde_json::to_value(value) {
@@ -100,7 +113,10 @@ fn flatten(key: &str, value: &Value, told: &mut impl FnMut(&str, String)) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{support::module_json, table::plain};
+    use crate::{
+        support::{jvm_module_json, module_json},
+        table::plain,
+    };
 
     #[test]
     fn people_see_all_of_a_module() {
@@ -144,5 +160,12 @@ mod tests {
         2023-11-14 22:13:20.000Z  resolved   Created
         2023-11-14 22:13:20.500Z  activated  Started
         ");
+    }
+
+    #[test]
+    fn of_a_java_module_nothing_is_shown_that_it_does_not_have() {
+        let text = plain(&render(&serde_json::from_str(&jvm_module_json()).unwrap()));
+        assert!(text.contains("kind          jvm"), "{text}");
+        assert!(!text.contains("build") && !text.contains("peak memory"), "{text}");
     }
 }

@@ -1,5 +1,6 @@
 //! The commands, each in its file: what it takes, what it does, what it shows.
 
+pub(crate) mod base;
 pub(crate) mod build;
 pub(crate) mod cancel;
 pub(crate) mod completions;
@@ -7,6 +8,7 @@ pub(crate) mod deploy;
 pub(crate) mod dev;
 pub(crate) mod health;
 pub(crate) mod inspect;
+pub(crate) mod leaks;
 pub(crate) mod logs;
 pub(crate) mod new;
 pub(crate) mod routes;
@@ -16,6 +18,7 @@ pub(crate) mod top;
 pub(crate) mod undeploy;
 pub(crate) mod verdicts;
 pub(crate) mod version;
+pub(crate) mod why;
 
 use crate::{cli::Command, context::Context, error::Error};
 
@@ -28,14 +31,17 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<(), Error> {
         Command::Dev(args) => dev::run(args, context),
         Command::Status(args) => status::run(args, context),
         Command::Inspect(args) => inspect::run(args, context),
+        Command::Why(args) => why::run(args, context),
         Command::Switch(args) => switch::run(args, context),
         Command::Undeploy(args) => undeploy::run(args, context),
         Command::Cancel(args) => cancel::run(args, context),
         Command::Logs(args) => logs::run(args, context),
         Command::Routes(args) => routes::run(args, context),
         Command::Verdicts(args) => verdicts::run(args, context),
+        Command::Leaks(args) => leaks::run(args, context),
         Command::Health(args) => health::run(args, context),
         Command::Top(args) => top::run(args, context),
+        Command::Base(args) => base::run(args, context),
         Command::Completions(args) => completions::run(args, context),
         Command::Version(args) => version::run(args, context),
     }

@@ -6,34 +6,62 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use clap::ValueHint;
 use serde::Serialize;
 
-use crate::{context::Context, error::Error, humanise, style};
+use crate::{context::Context, error::Error, humanise, project::Kind, style};
 
-/// Each file of a new module: where it goes, and its text with `{{name}}` for the name.
-const TEMPLATE: [(&str, &str); 3] = [
-    ("Cargo.toml", include_str!("../../template/Cargo.toml.template")),
-    ("src/lib.rs", include_str!("../../template/src/lib.rs.template")),
-    (".gitignore", include_str!("../../template/gitignore.template")),
+/// The files of a new module: where each goes, and its text with `{{name}}` for the name.
+type Template = &'static [(&'static str, &'static str)];
+
+const WASM: Template = &[
+    ("Cargo.toml", include_str!("../../template/wasm/Cargo.toml.template")),
+    ("src/lib.rs", include_str!("../../template/wasm/src/lib.rs.template")),
+    (".gitignore", include_str!("../../template/wasm/gitignore.template")),
 ];
 
+/// Knows nothing of a base: it runs by itself, too.
+const JVM: Template = &[
+    ("pom.xml", include_str!("../../template/jvm/pom.xml.template")),
+    ("src/main/java/com/example/app/Application.java", include_str!("../../template/jvm/Application.java.template")),
+    ("src/main/java/com/example/app/HelloController.java", include_str!("../../template/jvm/HelloController.java.template")),
+    ("src/main/resources/application.properties", include_str!("../../template/jvm/application.properties.template")),
+    (".gitignore", include_str!("../../template/jvm/gitignore.template")),
+];
+
+fn template(kind: Kind) -> Template {
+    match kind {
+        Kind::Wasm => WASM,
+        Kind::Jvm => JVM,
+    }
+}
+
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(after_help = "With --kind jvm it is an ordinary Spring Boot application (Maven, Java 17), which runs by itself, too:
+`mvn spring-boot:run`.
+
+Examples:
   arkctl new hello
   arkctl new services/orders --name shop-orders
+  arkctl new hello --kind jvm
 
 Existing files stay as they are: where one is in the way, nothing is written.")]
 pub(crate) struct Args {
-    /// The directory of the new crate; made where it is missing.
+    /// The directory of the new project; made where it is missing.
+    #[arg(value_hint = ValueHint::DirPath)]
     directory: PathBuf,
     /// The module's name; the directory's where nobody says.
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+    /// What it is to be.
+    #[arg(long, value_enum, value_name = "KIND", default_value_t = Kind::Wasm)]
+    kind: Kind,
 }
 
 #[derive(Serialize)]
 struct Made {
     name: String,
+    kind: Kind,
     directory: PathBuf,
     files: Vec<&'static str>,
 }
@@ -46,8 +74,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Error> {
         (None, Err(_)) => file_name(&args.directory),
     };
     check(&name).map_err(|problem| Error::Usage(format!("{name:?} cannot be the name of a module: {problem}; give one by --name")))?;
-    make(&args.directory, &name)?;
-    let made = Made { name, directory: args.directory.clone(), files: TEMPLATE.map(|(file, _)| file).to_vec() };
+    let files = make(&args.directory, &name, args.kind)?;
+    let made = Made { name, kind: args.kind, directory: args.directory.clone(), files };
     context.output.result(&made, render)
 }
 
@@ -55,7 +83,7 @@ fn file_name(directory: &Path) -> String {
     directory.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// What is both a name of a module and one of a crate.
+/// What is a name of a module, of a crate, and of an artifact.
 fn check(name: &str) -> Result<(), &'static str> {
     if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
         return Err("it does not begin with a letter");
@@ -69,9 +97,10 @@ fn check(name: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Writes the files of a module called `name`, all or none.
-pub(super) fn make(directory: &Path, name: &str) -> Result<(), Error> {
-    let files = TEMPLATE.map(|(file, text)| (directory.join(file), text.replace("{{name}}", name)));
+/// Writes the files of a module called `name`, all or none; answers with their names.
+pub(super) fn make(directory: &Path, name: &str, kind: Kind) -> Result<Vec<&'static str>, Error> {
+    let template = template(kind);
+    let files: Vec<_> = template.iter().map(|(file, text)| (directory.join(file), text.replace("{{name}}", name))).collect();
     if let Some((path, _)) = files.iter().find(|(path, _)| path.symlink_metadata().is_ok()) {
         return Err(Error::File { doing: "make", path: path.clone(), source: ErrorKind::AlreadyExists.into() });
     }
@@ -82,7 +111,7 @@ pub(super) fn make(directory: &Path, name: &str) -> Result<(), Error> {
         let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(failed)?;
         file.write_all(text.as_bytes()).map_err(failed)?;
     }
-    Ok(())
+    Ok(template.iter().map(|(file, _)| *file).collect())
 }
 
 fn render(made: &Made) -> String {
@@ -99,8 +128,7 @@ mod tests {
     fn a_new_module_has_its_name_everywhere() {
         let parent = tempfile::tempdir().unwrap();
         let directory = parent.path().join("hello");
-        make(&directory, "hello").unwrap();
-        for (file, _) in TEMPLATE {
+        for file in make(&directory, "hello", Kind::Wasm).unwrap() {
             assert!(!fs::read_to_string(directory.join(file)).unwrap().contains("{{"), "{file}");
         }
         let cargo: toml::Table = fs::read_to_string(directory.join("Cargo.toml")).unwrap().parse().unwrap();
@@ -109,10 +137,22 @@ mod tests {
     }
 
     #[test]
+    fn a_new_java_module_is_called_and_answers_as_asked() {
+        let parent = tempfile::tempdir().unwrap();
+        let files = make(parent.path(), "shop-orders", Kind::Jvm).unwrap();
+        let text = |file: &str| fs::read_to_string(parent.path().join(file)).unwrap();
+        assert!(files.iter().all(|file| !text(file).contains("{{")));
+        assert!(text("pom.xml").contains("<artifactId>shop-orders</artifactId>"));
+        let properties = text("src/main/resources/application.properties");
+        assert!(properties.contains("spring.application.name=shop-orders\n"), "{properties}");
+        assert!(properties.contains("server.servlet.context-path=/shop-orders\n"), "{properties}");
+    }
+
+    #[test]
     fn where_one_file_is_in_the_way_nothing_is_written() {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join(".gitignore"), "mine").unwrap();
-        assert!(make(directory.path(), "hello").is_err());
+        assert!(make(directory.path(), "hello", Kind::Wasm).is_err());
         assert_eq!(fs::read_to_string(directory.path().join(".gitignore")).unwrap(), "mine");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }

@@ -27,7 +27,7 @@ fn render(modules: &[ModuleView]) -> String {
     if modules.is_empty() {
         return String::new();
     }
-    let mut table = Table::new(&["MODULE", "VERSION", "STATE", "PATH", "WEIGHT", "BUILD", "SIZE", "REQUESTS", "FAILED", "P99"]);
+    let mut table = Table::new(&["MODULE", "VERSION", "STATE", "PATH", "WEIGHT", "KIND", "SIZE", "REQUESTS", "FAILED", "P99"]);
     for module in modules {
         table.row([
             cell(module.id.name()),
@@ -35,7 +35,7 @@ fn render(modules: &[ModuleView]) -> String {
             cell(module.state.as_str()).in_style(style::state(module.state)),
             cell(&module.context_path),
             figure(module.weight.to_string()),
-            cell(&module.build),
+            cell(kind(module)),
             figure(humanise::size(module.package_bytes)),
             figure(humanise::count(module.traffic.requests)),
             figure(humanise::count(module.traffic.failures)),
@@ -50,20 +50,37 @@ fn render(modules: &[ModuleView]) -> String {
     text
 }
 
+/// The kind, and the build where it has several.
+fn kind(module: &ModuleView) -> String {
+    if module.build.is_empty() { module.kind.clone() } else { format!("{} {}", module.kind, module.build) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{support::module_json, table::plain};
+    use crate::{
+        support::{jvm_module_json, module_json},
+        table::plain,
+    };
 
     #[test]
     fn people_see_where_each_module_stands_and_why_one_is_broken() {
         let broken = module_json("1.1.0", "broken").replacen('{', r#"{"failure":{"reason":"ProbeFailed","message":"503"},"#, 1);
         let modules = [module_json("1.0.0", "activated"), broken].map(|json| serde_json::from_str(&json).unwrap());
         insta::assert_snapshot!(plain(&render(&modules)), @"
-        MODULE  VERSION  STATE      PATH     WEIGHT  BUILD          SIZE  REQUESTS  FAILED      P99
-        orders  1.0.0    activated  /orders     100  optimised  60.0 KiB     1,234       1  12.3 ms
-        orders  1.1.0    broken     /orders     100  optimised  60.0 KiB     1,234       1  12.3 ms
+        MODULE  VERSION  STATE      PATH     WEIGHT  KIND                SIZE  REQUESTS  FAILED      P99
+        orders  1.0.0    activated  /orders     100  wasm optimised  60.0 KiB     1,234       1  12.3 ms
+        orders  1.1.0    broken     /orders     100  wasm optimised  60.0 KiB     1,234       1  12.3 ms
         orders:1.1.0 is broken: ProbeFailed: 503
+        ");
+    }
+
+    #[test]
+    fn a_java_module_is_said_to_be_one() {
+        let module = serde_json::from_str(&jvm_module_json()).unwrap();
+        insta::assert_snapshot!(plain(&render(&[module])), @"
+        MODULE  VERSION  STATE      PATH     WEIGHT  KIND      SIZE  REQUESTS  FAILED      P99
+        orders  1.0.0    activated  /orders     100  jvm   60.0 KiB     1,234       1  12.3 ms
         ");
     }
 

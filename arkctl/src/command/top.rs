@@ -115,7 +115,8 @@ fn render(sample: &Sample) -> String {
             figure(humanise::count(row.in_flight)),
             figure(humanise::count(row.queued)),
             figure(humanise::count(row.refused)),
-            figure(humanise::size(row.peak_memory_bytes)),
+            // Where modules share the memory of the process, nobody can say.
+            figure(if row.peak_memory_bytes > 0 { humanise::size(row.peak_memory_bytes) } else { String::new() }),
         ]);
     }
     table.render()

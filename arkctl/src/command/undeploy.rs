@@ -1,6 +1,6 @@
 //! `arkctl undeploy`: a module is removed, with a verdict.
 
-use ark_model::api::Retired;
+use ark_model::{VerdictState, api::Retired};
 
 use crate::{
     context::Context,
@@ -42,18 +42,20 @@ pub(crate) fn render(retired: &Retired) -> String {
     }
     text.push('\n');
     let verdict = &retired.verdict;
+    let (style, hint) = match verdict.state {
+        VerdictState::Unloaded => (style::GOOD, String::new()),
+        VerdictState::Pending => (style::FAINT, "; `arkctl verdicts` shows what came of it".to_owned()),
+        VerdictState::Leaking => (style::BAD, format!("; `arkctl leaks {}` shows what holds it", retired.id)),
+    };
+    text.push_str(&format!("  {}{hint}\n", style::paint(style, verdict.state)));
     if verdict.cut_requests > 0 {
         let cut = format!("{} requests were cut off at the drain deadline", humanise::count(verdict.cut_requests));
         text.push_str(&format!("  {}\n", style::paint(style::BAD, cut)));
     }
     for (word, style, resources) in [("gave back", style::GOOD, &verdict.given_back), ("still held", style::BAD, &verdict.held)] {
         for resource in resources {
-            let amount = if resource.unit == "bytes" {
-                humanise::size(resource.amount)
-            } else {
-                format!("{} {}", humanise::count(resource.amount), humanise::printable(&resource.unit))
-            };
-            text.push_str(&format!("  {} {}: {amount}\n", style::paint(style, word), humanise::printable(&resource.what)));
+            let (what, amount) = (humanise::printable(&resource.what), humanise::amount(resource));
+            text.push_str(&format!("  {} {what}: {amount}\n", style::paint(style, word)));
         }
     }
     text
@@ -71,6 +73,7 @@ mod tests {
         retired.verdict.held = vec![ark_model::Resource { what: "instances".to_owned(), amount: 1, unit: "instances".to_owned() }];
         insta::assert_snapshot!(plain(&render(&retired)), @"
         removed orders:1.0.0 (drain 3.50 ms, stop 0.20 ms)
+          unloaded
           2 requests were cut off at the drain deadline
           gave back compiled code: 5.3 MiB
           still held instances: 1 instances

@@ -9,7 +9,7 @@ use crate::{context::Context, error::Error, humanise, style};
 #[command(after_help = "Newest first. After every removal a base says what it got back, and what still holds the rest.
 
 Example:
-  arkctl verdicts --output json | jq '.verdicts[] | select(.verdict.clean | not)'")]
+  arkctl verdicts --output json | jq '.verdicts[] | select(.verdict.state != \"unloaded\")'")]
 pub(crate) struct Args {}
 
 pub(crate) fn run(_: &Args, context: &Context) -> Result<(), Error> {
@@ -35,6 +35,7 @@ mod tests {
         let list = serde_json::from_str(&format!(r#"{{"verdicts":[{}]}}"#, retired_json("1.0.0"))).unwrap();
         insta::assert_snapshot!(plain(&render(&list)), @"
         2023-11-14 22:13:21.000Z removed orders:1.0.0 (drain 3.50 ms, stop 0.20 ms)
+          unloaded
           gave back compiled code: 5.3 MiB
         ");
     }

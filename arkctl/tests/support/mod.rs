@@ -165,11 +165,17 @@ pub(crate) fn module_json(version: &str, state: &str) -> String {
     .replace('\n', "")
 }
 
+/// A Java module `orders` as a base shows it.
+pub(crate) fn jvm_module_json() -> String {
+    let module = module_json("1.0.0", "activated").replace(r#""kind":"wasm""#, r#""kind":"jvm""#);
+    module.replace(r#""build":"optimised""#, r#""build":"""#).replace(r#""peakMemoryBytes":1048576"#, r#""peakMemoryBytes":0"#)
+}
+
 /// A removal as a base shows it.
 pub(crate) fn retired_json(version: &str) -> String {
     format!(
         r#"{{"name":"orders","version":"{version}","timings":[{{"step":"drain","ms":3.5}},{{"step":"stop","ms":0.2}}],
-            "verdict":{{"clean":true,"cutRequests":0,"givenBack":[{{"what":"compiled code","amount":5632000,"unit":"bytes"}}],"held":[]}},"at":1700000001000}}"#
+            "verdict":{{"state":"unloaded","cutRequests":0,"givenBack":[{{"what":"compiled code","amount":5632000,"unit":"bytes"}}],"held":[]}},"at":1700000001000}}"#
     )
     .replace('\n', "")
 }
@@ -181,4 +187,16 @@ pub(crate) fn installed_json(version: &str) -> String {
         module_json(version, "activated"),
         retired_json("0.9.0")
     )
+}
+
+/// A jar with this manifest and these entries, stored.
+pub(crate) fn jar(manifest: &str, entries: &[&str]) -> Vec<u8> {
+    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    writer.start_file("META-INF/MANIFEST.MF", options).unwrap();
+    writer.write_all(format!("Manifest-Version: 1.0\n{manifest}").as_bytes()).unwrap();
+    for entry in entries {
+        writer.start_file(*entry, options).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
 }

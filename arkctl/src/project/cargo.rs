@@ -1,26 +1,28 @@
-//! Cargo, as far as a module needs it: which crate, which manifest, which component.
+//! Cargo, as far as a module needs it: which crate, which manifest, which component, and the package made of them.
 
 use std::{
+    fs,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
-use ark_model::{Manifest, ModuleId};
+use ark_model::{Manifest, ModuleId, component};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{error::Error, output::Output};
+use super::{Kind, Made, Project, Sources};
+use crate::{build::Options, error::Error, output::Output, package::read};
 
 const TARGET: &str = "wasm32-wasip2";
 
 /// A crate that makes a module.
 #[derive(Debug)]
-pub(crate) struct Crate {
+pub(super) struct Crate {
     /// Its `Cargo.toml`.
-    pub(crate) manifest_path: PathBuf,
+    manifest_path: PathBuf,
     /// Where cargo puts what it builds.
-    pub(crate) target_directory: PathBuf,
+    target_directory: PathBuf,
     id: String,
     name: String,
     version: String,
@@ -72,25 +74,18 @@ impl Crate {
     ///
     /// # Errors
     /// No crate there, several modules, or a crate that makes no component.
-    pub(crate) fn find(directory: &Path) -> Result<Self, Error> {
+    pub(super) fn find(directory: &Path) -> Result<Self, Error> {
         let manifest_path = directory.join("Cargo.toml");
-        if !manifest_path.is_file() {
-            return Err(Error::Package {
-                path: manifest_path,
-                problem: "there is no such file".to_owned(),
-                hint: Some("name the directory of a module's crate, or begin one by `arkctl new <directory>`".to_owned()),
-            });
-        }
         let manifest_path =
             manifest_path.canonicalize().map_err(|source| Error::File { doing: "find", path: manifest_path.clone(), source })?;
         let mut command = Command::new("cargo");
         command.args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"]).arg(&manifest_path);
         let output = command.stderr(Stdio::inherit()).output().map_err(|error| not_run("cargo", &error))?;
         if !output.status.success() {
-            return Err(Error::Build { problem: format!("cargo cannot read {}", manifest_path.display()), hint: None });
+            return Err(failed(format!("cargo cannot read {}", manifest_path.display()), None));
         }
         let metadata = serde_json::from_slice(&output.stdout)
-            .map_err(|error| Error::Build { problem: format!("`cargo metadata` said what cannot be read: {error}"), hint: None })?;
+            .map_err(|error| failed(format!("`cargo metadata` said what cannot be read: {error}"), None))?;
         Self::choose(metadata, &manifest_path)
     }
 
@@ -136,20 +131,19 @@ impl Crate {
     }
 
     /// What the package will say of itself: `[package.metadata.ark]`, with the crate's name and version where it gives none,
-    /// and with `name` and `version` in place of both where they are given.
+    /// and with those of `options` in place of both where they give any.
     ///
     /// # Errors
     /// A key that nobody knows, or a value that no base would take; both name the file.
-    pub(crate) fn manifest(&self, name: Option<&str>, version: Option<&str>) -> Result<Manifest, Error> {
+    fn manifest(&self, options: &Options) -> Result<Manifest, Error> {
         let wrong = |problem: String| Error::Package { path: self.manifest_path.clone(), problem, hint: None };
         let told = |problem: &dyn std::fmt::Display| wrong(format!("[package.metadata.ark] cannot be used: {problem}"));
         let mut manifest: Manifest = match &self.ark {
             Some(ark) => serde_json::from_value(ark.clone()).map_err(|error| told(&error))?,
             None => Manifest::default(),
         };
-        let said = |option: Option<&str>| option.map(str::to_owned);
-        manifest.name = said(name).or(manifest.name).or(Some(self.name.clone()));
-        manifest.version = said(version).or(manifest.version).or(Some(self.version.clone()));
+        manifest.name = options.name.clone().or(manifest.name).or(Some(self.name.clone()));
+        manifest.version = options.version_of(manifest.version.as_deref().or(Some(&self.version)));
         let (name, version) = (manifest.name.as_deref().unwrap_or_default(), manifest.version.as_deref().unwrap_or_default());
         ModuleId::new(name, version).map_err(|error| wrong(error.to_string()))?;
         manifest.context_path_of(name).map_err(|error| told(&error))?;
@@ -163,7 +157,7 @@ impl Crate {
     ///
     /// # Errors
     /// No target, or code that does not compile.
-    pub(crate) fn build(&self, features: &[String], output: Output) -> Result<PathBuf, Error> {
+    fn component(&self, features: &[String], output: Output) -> Result<PathBuf, Error> {
         self.add_target(output)?;
         let mut command = self.command("cargo");
         command.args(["build", "--release", "--target", TARGET, "--message-format", "json-render-diagnostics", "--package", &self.id]);
@@ -189,16 +183,9 @@ impl Crate {
         let status = child.wait().map_err(|error| not_run("cargo", &error))?;
         match component {
             Some(component) if status.success() => Ok(component),
-            _ if status.success() => Err(Error::Build { problem: format!("cargo built no component of {}", self.name), hint: None }),
-            _ => Err(Error::Build { problem: format!("{} does not build", self.name), hint: Some("cargo says why, above".to_owned()) }),
+            _ if status.success() => Err(failed(format!("cargo built no component of {}", self.name), None)),
+            _ => Err(failed(format!("{} does not build", self.name), Some("cargo says why, above".to_owned()))),
         }
-    }
-
-    /// The directories whose files make this crate: its own, and those of the crates beside it.
-    pub(crate) fn sources(&self) -> Vec<PathBuf> {
-        let own = self.directory();
-        let neighbours = self.neighbours.iter().filter(|path| !path.starts_with(&own)).cloned();
-        std::iter::once(own.clone()).chain(neighbours).collect()
     }
 
     fn directory(&self) -> PathBuf {
@@ -227,7 +214,45 @@ impl Crate {
             return Ok(());
         }
         let hint = format!("install the standard library for {TARGET} in the way your toolchain was installed");
-        Err(Error::Build { problem: format!("the target {TARGET} is missing and could not be added"), hint: Some(hint) })
+        Err(failed(format!("the target {TARGET} is missing and could not be added"), Some(hint)))
+    }
+}
+
+impl Project for Crate {
+    fn kind(&self) -> Kind {
+        Kind::Wasm
+    }
+
+    /// Writes `<target directory>/ark/<name>-<version>.wasm`; a build among many, always the same file, so that the disk does not fill.
+    fn build(&self, options: &Options, output: Output) -> Result<Made, Error> {
+        if options.sub.is_some() {
+            return Err(Error::Usage(
+                "--sub names a module of a Maven or Gradle build; give the directory of the crate instead".to_owned(),
+            ));
+        }
+        // Before the build: a wrong key should not cost a minute.
+        let manifest = self.manifest(options)?;
+        let component = self.component(&options.features, output)?;
+        let package = packaged(&read(&component)?, &manifest).map_err(|problem| Error::Package {
+            path: component,
+            problem,
+            hint: Some("see that the crate's dependencies are built for wasm32-wasip2, and none sets another linker".to_owned()),
+        })?;
+        let (name, version) = (manifest.name.clone().unwrap_or_default(), manifest.version.clone().unwrap_or_default());
+        let version = if options.mark.is_some() { "dev".to_owned() } else { version };
+        let path = self.target_directory.join("ark").join(format!("{name}-{version}.wasm"));
+        write(&path, &package)?;
+        Ok(Made { path, manifest })
+    }
+
+    /// The crate's own directory, and those of the crates beside it.
+    fn sources(&self) -> Sources {
+        let own = self.directory();
+        let neighbours = self.neighbours.iter().filter(|path| !path.starts_with(&own)).cloned();
+        let roots: Vec<PathBuf> = std::iter::once(own.clone()).chain(neighbours).collect();
+        let in_root = roots.iter().flat_map(|root| [root.join("target"), root.join("Cargo.lock")]);
+        let made = in_root.chain([self.target_directory.clone()]).collect();
+        Sources { roots, made }
     }
 }
 
@@ -243,12 +268,32 @@ impl Package {
 
 fn not_run(program: &'static str, error: &std::io::Error) -> Error {
     let hint = Some("install Rust by https://rustup.rs, and see that it is on the PATH".to_owned());
-    Error::Build { problem: format!("could not run {program}: {error}"), hint }
+    failed(format!("could not run {program}: {error}"), hint)
+}
+
+/// Cargo itself has said the rest.
+fn failed(problem: String, hint: Option<String>) -> Error {
+    Error::Build { problem, said: Vec::new(), hint }
+}
+
+/// `component` with `manifest` in it.
+fn packaged(component: &[u8], manifest: &Manifest) -> Result<Vec<u8>, String> {
+    let json = serde_json::to_vec(manifest).map_err(|error| error.to_string())?;
+    component::with_manifest(component, &json).map_err(|error| error.to_string())
+}
+
+/// Written beside and renamed, so that nobody reads half a package.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let failed = |source| Error::File { doing: "write", path: path.to_owned(), source };
+    fs::create_dir_all(path.parent().unwrap_or(path)).map_err(failed)?;
+    let beside = path.with_extension(format!("{}.part", std::process::id()));
+    fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path)).map_err(failed)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::package::of_component;
     use serde_json::json;
 
     fn package(name: &str, kind: &str, ark: &Value) -> Value {
@@ -262,7 +307,7 @@ mod tests {
     }
 
     fn manifest(ark: &Value) -> Result<Manifest, Error> {
-        chosen(&[package("a", "cdylib", ark)], "/w/a/Cargo.toml").unwrap().manifest(None, None)
+        chosen(&[package("a", "cdylib", ark)], "/w/a/Cargo.toml").unwrap().manifest(&Options::default())
     }
 
     #[test]
@@ -276,7 +321,8 @@ mod tests {
     #[test]
     fn options_go_before_the_manifest() {
         let found = chosen(&[package("a", "cdylib", &json!({"name": "b"}))], "/w/a/Cargo.toml").unwrap();
-        let manifest = found.manifest(Some("c"), Some("2")).unwrap();
+        let options = Options { name: Some("c".to_owned()), version: Some("2".to_owned()), ..Options::default() };
+        let manifest = found.manifest(&options).unwrap();
         assert_eq!((manifest.name.as_deref(), manifest.version.as_deref()), (Some("c"), Some("2")));
     }
 
@@ -313,6 +359,29 @@ mod tests {
     #[test]
     fn crates_beside_it_are_among_its_sources() {
         let found = chosen(&[package("a", "cdylib", &json!({}))], "/w/a/Cargo.toml").unwrap();
-        assert_eq!(found.sources(), [Path::new("/w/a"), Path::new("/w/shared")]);
+        let sources = found.sources();
+        assert_eq!(sources.roots, [Path::new("/w/a"), Path::new("/w/shared")]);
+        for source in ["/w/a/src/lib.rs", "/w/a/Cargo.toml", "/w/shared/templates/x.html"] {
+            assert!(sources.has(Path::new(source)), "{source}");
+        }
+        for made in ["/w/a/target/x", "/w/target/ark/x.wasm", "/w/a/Cargo.lock"] {
+            assert!(!sources.has(Path::new(made)), "{made}");
+        }
+    }
+
+    const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+
+    #[test]
+    fn a_package_has_the_manifest_it_was_given_last() {
+        let named = |name: &str| Manifest { name: Some(name.to_owned()), ..Manifest::default() };
+        let package = packaged(&packaged(COMPONENT, &named("a")).unwrap(), &named("b")).unwrap();
+        assert_eq!(of_component(Path::new("x"), &package).unwrap(), named("b"));
+        assert_eq!(of_component(Path::new("x"), COMPONENT).unwrap(), Manifest::default());
+    }
+
+    #[test]
+    fn a_core_module_is_no_package_and_is_told_its_target() {
+        let problem = packaged(b"\0asm\x01\0\0\0", &Manifest::default()).unwrap_err();
+        assert!(problem.contains("core module") && problem.contains("wasm32-wasip2"), "{problem}");
     }
 }

@@ -25,7 +25,8 @@ pub struct Base {
     pub gateway: SocketAddr,
     data: PathBuf,
     log: Arc<Mutex<Vec<String>>>,
-    _folder: Option<tempfile::TempDir>,
+    /// Deleted with it.
+    pub(crate) folder: Option<tempfile::TempDir>,
 }
 
 impl Base {
@@ -36,7 +37,7 @@ impl Base {
     pub fn start(arguments: &[&str]) -> Result<Self, Error> {
         let folder = tempfile::tempdir()?;
         let mut base = Self::start_in(folder.path(), arguments)?;
-        base._folder = Some(folder);
+        base.folder = Some(folder);
         Ok(base)
     }
 
@@ -69,7 +70,16 @@ impl Base {
                 command.args([option, default]);
             }
         }
-        let mut child = command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        command.args(arguments).stdout(Stdio::null());
+        Self::spawn(command, data)
+    }
+
+    /// Starts `command`, which runs a base on the data directory `data`, and waits only until it listens.
+    ///
+    /// # Errors
+    /// Where it ends, or says nothing.
+    pub(crate) fn spawn(mut command: Command, data: &Path) -> Result<Self, Error> {
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let (up, is_up) = mpsc::channel();
         let log = Arc::new(Mutex::new(Vec::new()));
         let (stderr, kept) = (child.stderr.take().ok_or("no stderr")?, Arc::clone(&log));
@@ -91,7 +101,7 @@ impl Base {
             return Err(format!("the base did not listen:\n{log}").into());
         };
         let api = Api::new(&format!("http://{api}"));
-        Ok(Self { child, api, gateway, data: data.to_owned(), log, _folder: None })
+        Ok(Self { child, api, gateway, data: data.to_owned(), log, folder: None })
     }
 
     /// Waits until it is ready.
@@ -107,6 +117,12 @@ impl Base {
                 _ => std::thread::sleep(Duration::from_millis(2)),
             }
         }
+    }
+
+    /// Whether its process still runs.
+    #[must_use]
+    pub fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
     }
 
     /// Its process.
@@ -167,10 +183,15 @@ impl Base {
     /// # Errors
     /// Where the operating system does not tell.
     pub fn memory_kib(&self, field: &str) -> Result<u64, Error> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix(field)).ok_or("no such field")?;
-        Ok(line.split_whitespace().next().ok_or("no value")?.parse()?)
+        status(self.child.id(), field)
     }
+}
+
+/// A field of `/proc/<pid>/status`, without its unit.
+pub(crate) fn status(pid: u32, field: &str) -> Result<u64, Error> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).ok_or("no such field")?;
+    Ok(line.split_whitespace().next().ok_or("no value")?.parse()?)
 }
 
 /// Processor time that the process `pid` has used so far, user and system together.

@@ -6,7 +6,9 @@
 
 pub mod api;
 pub mod base;
+pub mod jvm;
 pub mod load;
+pub mod postgres;
 pub mod samples;
 
 /// Anything that went wrong, in words.

@@ -172,7 +172,7 @@ async fn connection(load: Load, end: CancellationToken) -> Report {
             let began = Instant::now();
             let answered = tokio::time::timeout(PATIENCE, exchange(&mut stream, &request, &mut buffer)).await;
             match answered.map_err(|_| Error::from("no answer")).and_then(|answer| answer) {
-                Ok((200, body)) if (load.right)(body) => {
+                Ok(Answer { status: 200, body, last }) if (load.right)(body) => {
                     report.right += 1;
                     report.micros.push(u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX));
                     if let Some(count) = report.bodies.get_mut(body) {
@@ -180,8 +180,11 @@ async fn connection(load: Load, end: CancellationToken) -> Report {
                     } else if report.bodies.len() < KEPT_BODIES {
                         report.bodies.insert(body.to_vec(), 1);
                     }
+                    if last {
+                        continue 'connect;
+                    }
                 }
-                Ok((status, body)) => {
+                Ok(Answer { status, body, .. }) => {
                     report.fail(format!("status {status}, body {:?}", String::from_utf8_lossy(body.get(..200).unwrap_or(body))));
                     continue 'connect;
                 }
@@ -195,22 +198,32 @@ async fn connection(load: Load, end: CancellationToken) -> Report {
     report
 }
 
+/// An answer that was read to its end.
+struct Answer<'a> {
+    status: u16,
+    body: &'a [u8],
+    /// Whether the server closes the connection behind it: some do so after a number of requests.
+    last: bool,
+}
+
 /// Sends one request and reads one answer that has a `content-length`.
-async fn exchange<'a>(stream: &mut TcpStream, request: &[u8], buffer: &'a mut Vec<u8>) -> Result<(u16, &'a [u8]), Error> {
+async fn exchange<'a>(stream: &mut TcpStream, request: &[u8], buffer: &'a mut Vec<u8>) -> Result<Answer<'a>, Error> {
     stream.write_all(request).await?;
     buffer.clear();
-    let (head, status, length) = loop {
+    let (head, status, length, last) = loop {
         if stream.read_buf(buffer).await? == 0 {
             return Err(format!("the connection ended after {} bytes of an answer", buffer.len()).into());
         }
         if let Some(head) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
             let text = std::str::from_utf8(buffer.get(..head).unwrap_or_default())?;
             let status = text.get(9..12).ok_or("no status")?.parse()?;
-            let length = text.lines().find_map(|line| {
-                let (name, value) = line.split_once(':')?;
-                name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
-            });
-            break (head + 4, status, length.ok_or("an answer without a length")?);
+            let field = |wanted: &str| {
+                let mut fields = text.lines().filter_map(|line| line.split_once(':'));
+                fields.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim())
+            };
+            let length = field("content-length").and_then(|value| value.parse::<usize>().ok());
+            let last = field("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+            break (head + 4, status, length.ok_or("an answer without a length")?, last);
         }
     };
     while buffer.len() < head + length {
@@ -218,5 +231,5 @@ async fn exchange<'a>(stream: &mut TcpStream, request: &[u8], buffer: &'a mut Ve
             return Err("the connection ended within a body".into());
         }
     }
-    Ok((status, buffer.get(head..head + length).unwrap_or_default()))
+    Ok(Answer { status, body: buffer.get(head..head + length).unwrap_or_default(), last })
 }

@@ -249,7 +249,7 @@ fn the_command_line_takes_a_module_from_nothing_to_a_base_and_away() {
     assert!(json_of(&arkctl(&base.api, &["routes"]))["routes"].is_array());
     assert!(json_of(&arkctl(&base.api, &["health"])).is_object());
     let gone = json_of(&arkctl(&base.api, &["undeploy", "greeting:0.1.0"]));
-    assert_eq!(gone["verdict"]["clean"], true);
+    assert_eq!(gone["verdict"]["state"], "unloaded");
     assert_eq!(arkctl(&base.api, &["undeploy", "greeting:0.1.0"]).status.code(), Some(1));
     assert_eq!(arkctl(&Api::new("http://127.0.0.1:9"), &["status"]).status.code(), Some(3));
     assert!(base.api.modules().unwrap().iter().all(|module| module.state == State::Broken));

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ark_model::{Reason, State};
+use ark_model::{Reason, State, VerdictState};
 use harness::{base::Base, samples};
 use serde_json::{Value, json};
 
@@ -308,7 +308,7 @@ fn a_client_that_leaves_gives_its_place_back() {
     house.neighbour_is_well();
     // And so is the instance: the module can go, with nothing held.
     let retired = house.base.api.uninstall("misbehave", "1.0.0").unwrap().unwrap();
-    assert!(retired.verdict.clean, "{:?}", retired.verdict);
+    assert_eq!(retired.verdict.state, VerdictState::Unloaded, "{:?}", retired.verdict);
 }
 
 #[test]

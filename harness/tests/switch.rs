@@ -1,6 +1,7 @@
 //! Versions replaced while the machine is saturated: every body is checked, and none may be lost.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+use ark_model::VerdictState;
 use harness::{base::Base, load::Load, samples};
 use serde_json::json;
 
@@ -16,7 +17,7 @@ fn two_hundred_switches_under_load_lose_nothing() {
         let installed = base.api.install_file(&packages[round % 2]).unwrap();
         assert_eq!(installed.retired.len(), 1);
         assert_eq!(installed.retired[0].verdict.cut_requests, 0);
-        assert!(installed.retired[0].verdict.clean, "{:?}", installed.retired[0].verdict);
+        assert_eq!(installed.retired[0].verdict.state, VerdictState::Unloaded, "{:?}", installed.retired[0].verdict);
     }
     let report = load.stop().unwrap();
     assert_eq!((report.lost, report.failures.clone()), (0, Vec::new()));

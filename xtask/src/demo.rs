@@ -1,4 +1,5 @@
-//! `cargo xtask demo`: a base, the sample modules, traffic, and an upgrade in the middle of it.
+//! `cargo xtask demo`: a base, the sample modules, traffic, and an upgrade in the middle of it. What differs between kinds of base is
+//! in one [`Show`] each.
 
 use std::{
     io::Write,
@@ -9,6 +10,7 @@ use std::{
 use harness::{
     Error,
     base::Base,
+    jvm::{self, JvmBase},
     load::{Load, Report},
     samples,
 };
@@ -20,33 +22,118 @@ const CONNECTIONS: usize = 16;
 /// The samples, in the order in which they are deployed.
 const MODULES: [&str; 4] = ["inventory", "orders", "render", "hello"];
 
-pub(crate) fn run(once: bool, json_output: bool) -> Result<(), Error> {
+/// A base that is up, and what is shown on it.
+pub(crate) struct Show {
+    base: Base,
+    /// What is said at the begin of its report: name, and the order to install it.
+    modules: Vec<(String, Value)>,
+    /// The module that gets traffic, and the next version of it.
+    star: &'static str,
+    upgrade: Value,
+    path: &'static str,
+    /// What its first and its second version answer there.
+    answers: [&'static str; 2],
+    /// What can be looked at besides, once all serve.
+    besides: fn(&Base) -> Result<(), Error>,
+    /// Commands to try, with the base's API and gateway in place of `API` and `GATEWAY`.
+    commands: &'static [&'static str],
+}
+
+/// WebAssembly components on the `arklet` binary.
+pub(crate) fn wasm(once: bool) -> Result<Show, Error> {
     say("building the sample modules");
     let packages: Vec<(&str, PathBuf)> = MODULES.iter().map(|name| Ok((*name, samples::sample(name, 1)?))).collect::<Result<_, Error>>()?;
-    let upgrade = samples::sample("hello", 2)?;
-
+    let upgrade = json!({"url": url(&samples::sample("hello", 2)?)});
     say("starting a base");
     let base = if once { Base::start(&[])? } else { start_for_people()? };
+    // Orders are taken from wherever this base's gateway listens.
+    let granted = |name: &str| match name {
+        "orders" => json!({"config": {"inventory-url": format!("http://{}/inventory", base.gateway)}}),
+        _ => json!({}),
+    };
+    let order = |(name, package): &(&str, PathBuf)| ((*name).to_owned(), json!({"url": url(package), "grants": granted(name)}));
+    let modules = packages.iter().map(order).collect();
+    Ok(Show {
+        base,
+        modules,
+        star: "hello",
+        upgrade,
+        path: "/hello/",
+        answers: ["hello from v1\n", "hello from v2\n"],
+        besides: take_an_order,
+        commands: &[
+            "curl http://GATEWAY/hello/",
+            "curl -d '{\"sku\":\"TEA-1\",\"quantity\":2}' http://GATEWAY/orders/orders -H 'content-type: application/json'",
+            "cargo run -q --release -p arkctl -- --base API inspect hello",
+        ],
+    })
+}
+
+/// Spring Boot applications on one that the agent made a base.
+pub(crate) fn jvm(once: bool) -> Result<Show, Error> {
+    say("building the sample applications with Maven");
+    let order = |name: &str, version: &str, jar: &str| -> Result<Value, Error> {
+        Ok(json!({"id": {"name": name, "version": version}, "url": url(&jvm::sample(jar)?)}))
+    };
+    let mut modules = Vec::new();
+    for (name, jar) in [("catalog", "catalog-v1"), ("quotes", "quotes"), ("ticker", "ticker"), ("stock", "stock-biz-ark-biz")] {
+        modules.push((name.to_owned(), order(name, "1.0.0", jar)?));
+    }
+    let upgrade = order("catalog", "2.0.0", "catalog-v2")?;
+    let jar = jvm::sample("base")?;
+    say("starting an ordinary Spring Boot service, with the agent and no other change");
+    let usual: &[&str] = &["listen=127.0.0.1:1238", "gateway=127.0.0.1:8090"];
+    let base = if once {
+        JvmBase::start(&jar, &[], &[])?
+    } else {
+        JvmBase::start(&jar, usual, &[]).or_else(|_| JvmBase::start(&jar, &[], &[]))?
+    };
+    if let Some(web) = base.web {
+        say(&format!("its own web server goes on at http://{web}"));
+    }
+    Ok(Show {
+        base: base.into_base(),
+        modules,
+        star: "catalog",
+        upgrade,
+        path: "/catalog/version",
+        answers: ["v1", "v2"],
+        besides: read_a_quote,
+        commands: &[
+            "curl http://GATEWAY/catalog/items",
+            "curl http://GATEWAY/quotes/stream",
+            "curl http://GATEWAY/",
+            "cargo run -q --release -p arkctl -- --base API inspect catalog",
+            "cargo run -q --release -p arkctl -- --base API why org.springframework.web.servlet.DispatcherServlet --module catalog",
+            "cargo run -q --release -p arkctl -- --base API undeploy catalog",
+        ],
+    })
+}
+
+pub(crate) fn run(show: fn(bool) -> Result<Show, Error>, once: bool, json_output: bool) -> Result<(), Error> {
+    let show = show(once)?;
+    let base = &show.base;
     say(&format!("the base is up: API {}, modules at http://{}", base.api.url(), base.gateway));
 
     let mut install_ms = Map::new();
-    for (name, package) in &packages {
-        let ms = deploy(&base, package)?;
+    for (name, order) in &show.modules {
+        let ms = deploy(base, order)?;
         say(&format!("{name} serves after {ms:.1} ms"));
-        install_ms.insert((*name).to_owned(), json!(ms));
+        install_ms.insert(name.clone(), json!(ms));
     }
-    let first_request_ms = first_request(&base)?;
-    order(&base)?;
+    let [before, after] = show.answers;
+    let first_request_ms = first_request(base, show.path, before)?;
+    (show.besides)(base)?;
 
-    say(&format!("{CONNECTIONS} connections ask hello without a pause; in the middle of that, version 2 takes over"));
-    let load = Load::new(base.gateway, "/hello/", CONNECTIONS, &["hello from v1\n", "hello from v2\n"]).start()?;
+    say(&format!("{CONNECTIONS} connections ask {} without a pause; in the middle of that, version 2 takes over", show.star));
+    let load = Load::new(base.gateway, show.path, CONNECTIONS, &show.answers).start()?;
     std::thread::sleep(TRAFFIC);
-    let ms = deploy(&base, &upgrade)?;
-    install_ms.insert("hello 2.0.0".to_owned(), json!(ms));
+    let ms = deploy(base, &show.upgrade)?;
+    install_ms.insert(format!("{} 2.0.0", show.star), json!(ms));
     std::thread::sleep(TRAFFIC);
     let report = load.stop()?;
     tell(&report, ms);
-    if !report.bodies.contains_key(&b"hello from v2\n"[..]) {
+    if !report.bodies.contains_key(after.as_bytes()) {
         return Err("version 2 never answered".into());
     }
 
@@ -64,7 +151,7 @@ pub(crate) fn run(once: bool, json_output: bool) -> Result<(), Error> {
     if report.lost > 0 {
         return Err(format!("{} requests were lost: {:?}", report.lost, report.failures).into());
     }
-    if once { base.end().map(drop) } else { stay(base) }
+    if once { show.base.end().map(drop) } else { stay(show) }
 }
 
 /// On the usual ports where they are free, so that the commands to try are the usual ones.
@@ -74,17 +161,9 @@ fn start_for_people() -> Result<Base, Error> {
 }
 
 /// How long it takes until the module serves, the last step included, in milliseconds.
-fn deploy(base: &Base, package: &Path) -> Result<f64, Error> {
+fn deploy(base: &Base, order: &Value) -> Result<f64, Error> {
     let began = Instant::now();
-    let order = match package.file_name().and_then(|name| name.to_str()) {
-        // Orders are taken from wherever this base's gateway listens.
-        Some(name) if name.starts_with("orders-") => {
-            json!({"url": url(package), "grants": {"config": {"inventory-url": format!("http://{}/inventory", base.gateway)}}})
-        }
-        _ => json!({"url": url(package)}),
-    };
-    let installed = base.api.install(&order)?;
-    installed.map_err(|refused| refused.error.message)?;
+    base.api.install(order)?.map_err(|refused| refused.error.message)?;
     Ok(began.elapsed().as_secs_f64() * 1_000.0)
 }
 
@@ -92,20 +171,28 @@ fn url(package: &Path) -> String {
     format!("file://{}", package.display())
 }
 
-fn first_request(base: &Base) -> Result<f64, Error> {
+fn first_request(base: &Base, path: &str, answer: &str) -> Result<f64, Error> {
     let began = Instant::now();
-    let body = ureq::get(format!("http://{}/hello/", base.gateway)).call()?.body_mut().read_to_string()?;
-    if body != "hello from v1\n" {
-        return Err(format!("hello answered {body:?}").into());
+    let body = ureq::get(format!("http://{}{path}", base.gateway)).call()?.body_mut().read_to_string()?;
+    if body != answer {
+        return Err(format!("{path} answered {body:?}").into());
     }
     Ok(began.elapsed().as_secs_f64() * 1_000.0)
 }
 
 /// One module calls another through the base.
-fn order(base: &Base) -> Result<(), Error> {
+fn take_an_order(base: &Base) -> Result<(), Error> {
     let url = format!("http://{}/orders/orders", base.gateway);
     let answer = ureq::post(url).content_type("application/json").send(r#"{"sku":"TEA-1","quantity":2}"#)?.body_mut().read_to_string()?;
     say(&format!("orders asked inventory, and answers {}", answer.trim()));
+    Ok(())
+}
+
+/// A stream comes through as it is sent.
+fn read_a_quote(base: &Base) -> Result<(), Error> {
+    let url = format!("http://{}/quotes/stream?ticks=1", base.gateway);
+    let answer = ureq::get(url).call()?.body_mut().read_to_string()?;
+    say(&format!("quotes, on another kind of server, sends {}", answer.lines().find(|line| line.starts_with("data:")).unwrap_or_default()));
     Ok(())
 }
 
@@ -125,18 +212,14 @@ fn tell(report: &Report, ms: f64) {
     say(&format!("the upgrade took {ms:.1} ms, the drain of the old version included"));
 }
 
-fn stay(mut base: Base) -> Result<(), Error> {
-    let (api, gateway) = (base.api.url().to_owned(), base.gateway);
+fn stay(show: Show) -> Result<(), Error> {
+    let Show { mut base, commands, .. } = show;
+    let (api, gateway) = (base.api.url().to_owned(), base.gateway.to_string());
     say("the base stays up until Ctrl-C; try");
-    for line in [
-        format!("curl http://{gateway}/hello/"),
-        format!("curl -d 'sku' http://{gateway}/orders/orders -H 'content-type: application/json'"),
-        format!("cargo run -q --release -p arkctl -- --base {api} status"),
-        format!("cargo run -q --release -p arkctl -- --base {api} inspect hello"),
-        format!("cargo run -q --release -p arkctl -- --base {api} top"),
-        format!("curl {api}/metrics"),
-    ] {
-        say(&format!("  {line}"));
+    let for_all =
+        ["cargo run -q --release -p arkctl -- --base API status", "cargo run -q --release -p arkctl -- --base API top", "curl API/metrics"];
+    for line in commands.iter().chain(&for_all) {
+        say(&format!("  {}", line.replace("API", &api).replace("GATEWAY", &gateway)));
     }
     // Ctrl-C reaches the base too, which ends in its own time.
     base.wait()

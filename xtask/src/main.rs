@@ -12,8 +12,9 @@ use harness::Error;
 const USAGE: &str = "usage: cargo xtask <command>
 
 commands:
-  demo [--once] [--output json]   a base, the sample modules, traffic, and an upgrade in the middle of it
-  test                            format, lints, documentation and every test
+  demo [--jvm] [--once] [--output json]
+                                  a base, the sample modules, traffic, and an upgrade in the middle of it; --jvm: of Java applications
+  test [--require-jdk]            format, lints, documentation and every test; those on a JVM where there is a JDK and Maven
   bench [W1 …] [--output json]    measures the promises of SPECIFICATION.md, all or those named";
 
 const WASM_TARGET: &str = "wasm32-wasip2";
@@ -36,13 +37,15 @@ fn run(arguments: &[&str]) -> Result<(), Error> {
         "demo" => {
             let options = Options::read(options)?;
             prepare()?;
-            demo::run(options.once, options.json)
+            demo::run(if options.jvm { demo::jvm } else { demo::wasm }, options.once, options.json)
         }
-        "test" if options.is_empty() => test(),
+        "test" if options.is_empty() => test(false),
+        "test" if options == ["--require-jdk"] => test(true),
         "bench" => {
             let options = Options::read(options)?;
+            let wanted = bench::wanted(&options.names)?;
             prepare()?;
-            bench::run(&options.names, options.json)
+            bench::run(&wanted, options.json)
         }
         // What the bench compares with; it starts this as a process of its own.
         "native" => options.first().map_or_else(|| Err(USAGE.into()), |address| bench::native(address)),
@@ -54,6 +57,7 @@ fn run(arguments: &[&str]) -> Result<(), Error> {
 struct Options<'a> {
     once: bool,
     json: bool,
+    jvm: bool,
     names: Vec<&'a str>,
 }
 
@@ -65,6 +69,10 @@ impl<'a> Options<'a> {
                 [] => return Ok(options),
                 ["--once", rest @ ..] => {
                     options.once = true;
+                    rest
+                }
+                ["--jvm", rest @ ..] => {
+                    options.jvm = true;
                     rest
                 }
                 ["--output", "json", rest @ ..] => {
@@ -81,10 +89,10 @@ impl<'a> Options<'a> {
     }
 }
 
-/// Builds the binaries, with all that modules need.
+/// Builds the binaries and the agent for JVMs, which is a library, with all that modules need.
 fn prepare() -> Result<(), Error> {
     ensure_target()?;
-    command("cargo", &["build", "--release", "--locked", "--workspace", "--bins"], &[])
+    command("cargo", &["build", "--release", "--locked", "--workspace", "--lib", "--bins"], &[])
 }
 
 /// Adds the target for modules to the toolchain where it is missing.
@@ -96,13 +104,23 @@ fn ensure_target() -> Result<(), Error> {
     Ok(())
 }
 
-fn test() -> Result<(), Error> {
+fn test(require_jdk: bool) -> Result<(), Error> {
+    let lacking = lacking_for_jvm().err();
+    if require_jdk && let Some(lacking) = lacking {
+        return Err(lacking);
+    }
     command("cargo", &["fmt", "--all", "--check"], &[])?;
     command("cargo", &["fmt", "--all", "--check", "--manifest-path", "examples/Cargo.toml"], &[])?;
     ensure_target()?;
     // Tests, binaries and benches in one build: what they share is compiled once.
     command("cargo", &["build", "--release", "--locked", "--workspace", "--all-targets"], &[])?;
-    command("cargo", &["test", "--workspace", "--release", "--locked"], &[])?;
+    match &lacking {
+        None => {
+            ensure_postgres()?;
+            command("cargo", &["test", "--workspace", "--release", "--locked"], &[])?;
+        }
+        Some(_) => test_without_jvm()?,
+    }
     command("cargo", &["test", "--workspace", "--locked", "--manifest-path", "examples/Cargo.toml"], &[])?;
     command("cargo", &["clippy", "--workspace", "--all-targets", "--release", "--locked", "--", "-D", "warnings"], &[])?;
     command(
@@ -111,7 +129,53 @@ fn test() -> Result<(), Error> {
         &[],
     )?;
     command("cargo", &["doc", "--workspace", "--no-deps", "--release", "--locked", "--quiet"], &[("RUSTDOCFLAGS", "-D warnings")])?;
-    deny()
+    deny()?;
+    if let Some(lacking) = lacking {
+        eprintln!("xtask: all is well, but what concerns JVMs was left out: {lacking}");
+    }
+    Ok(())
+}
+
+/// What tests on JVMs need: a JDK, and Maven for the sample applications.
+fn lacking_for_jvm() -> Result<(), Error> {
+    harness::jvm::Jdk::current()?;
+    let maven = Command::new("mvn").arg("-version").output();
+    maven.map(drop).map_err(|error| format!("there is no Maven (`mvn`): {error}").into())
+}
+
+/// One of the applications needs a database.
+fn ensure_postgres() -> Result<(), Error> {
+    if harness::postgres::is_installed() {
+        return Ok(());
+    }
+    if !harness::postgres::is_root() {
+        return Err("there is no PostgreSQL; install the package `postgresql`".into());
+    }
+    command("apt-get", &["update", "-q"], &[])?;
+    command("apt-get", &["install", "-y", "-q", "--no-install-recommends", "postgresql"], &[("DEBIAN_FRONTEND", "noninteractive")])
+}
+
+/// All tests but those whose file says that they need a JVM.
+fn test_without_jvm() -> Result<(), Error> {
+    let mut arguments = vec!["test", "--workspace", "--release", "--locked", "--lib", "--bins", "--examples"];
+    let mut names = Vec::new();
+    for member in std::fs::read_dir(harness::root())? {
+        for file in std::fs::read_dir(member?.path().join("tests")).into_iter().flatten() {
+            let path = file?.path();
+            let is_test = path.extension().is_some_and(|extension| extension == "rs") || path.join("main.rs").is_file();
+            if let Some(name) = path.file_stem().and_then(|name| name.to_str())
+                && is_test
+                && !name.starts_with("jvm")
+            {
+                names.push(name.to_owned());
+            }
+        }
+    }
+    names.sort();
+    names.dedup();
+    arguments.extend(names.iter().flat_map(|name| ["--test", name.as_str()]));
+    command("cargo", &arguments, &[])?;
+    command("cargo", &["test", "--workspace", "--release", "--locked", "--doc"], &[])
 }
 
 /// Licences, sources and known faults of the dependencies. The tool is built once for a machine.

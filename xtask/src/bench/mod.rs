@@ -2,13 +2,14 @@
 
 mod density;
 mod install;
+mod jvm;
 mod peers;
 mod switching;
 mod throughput;
 
 use std::io::Write;
 
-use harness::Error;
+use harness::{Error, jvm::Jdk};
 use serde_json::{Map, Value, json};
 
 pub(crate) use peers::native;
@@ -23,21 +24,55 @@ struct Measured {
     holds: bool,
 }
 
-type Promise = (&'static str, &'static str, fn() -> Result<Measured, Error>);
+struct Promise {
+    name: &'static str,
+    what: &'static str,
+    measure: fn() -> Result<Measured, Error>,
+    /// Whether it is about modules on the JVM.
+    jvm: bool,
+}
 
-const PROMISES: [Promise; 4] = [
-    ("W1", "requests/s and CPU per request, against wasmtime's own server and native hyper", throughput::measure),
-    ("W2", "from install to the first answer, cached and fresh", install::measure),
-    ("W3", "1,000 switches under full load", switching::measure),
-    ("W4", "memory of idle modules", density::measure),
+const fn promise(name: &'static str, what: &'static str, measure: fn() -> Result<Measured, Error>) -> Promise {
+    Promise { name, what, measure, jvm: false }
+}
+
+const fn promise_on_jvm(name: &'static str, what: &'static str, measure: fn() -> Result<Measured, Error>) -> Promise {
+    Promise { jvm: true, ..promise(name, what, measure) }
+}
+
+const PROMISES: [Promise; 8] = [
+    promise("W1", "requests/s and CPU per request, against wasmtime's own server and native hyper", throughput::measure),
+    promise("W2", "from install to the first answer, cached and fresh", install::measure),
+    promise("W3", "1,000 switches under full load", switching::measure),
+    promise("W4", "memory of idle modules", density::measure),
+    promise_on_jvm("J1", "class loading, against URLClassLoader", jvm::loading::measure),
+    promise_on_jvm("J2", "a base and its modules, side by side with Koupleless", jvm::side_by_side::measure),
+    promise_on_jvm("J3", "500 cycles of install, call and uninstall", jvm::cycles::measure),
+    promise_on_jvm("J4", "100 replacements under load, in both web modes", jvm::replacing::measure),
 ];
 
-pub(crate) fn run(wanted: &[&str], json_output: bool) -> Result<(), Error> {
-    if let Some(unknown) = wanted.iter().find(|name| !PROMISES.iter().any(|(promise, ..)| promise == *name)) {
-        return Err(format!("there is no promise {unknown}; there are W1, W2, W3 and W4").into());
+/// What is to be measured.
+pub(crate) struct Wanted(Vec<&'static Promise>);
+
+/// The promises of these names; without names, all that this machine can measure.
+pub(crate) fn wanted(names: &[&str]) -> Result<Wanted, Error> {
+    if let Some(unknown) = names.iter().find(|name| !PROMISES.iter().any(|promise| promise.name == **name)) {
+        let all: Vec<&str> = PROMISES.iter().map(|promise| promise.name).collect();
+        return Err(format!("there is no promise {unknown}; there are {}", all.join(", ")).into());
     }
+    if !names.is_empty() {
+        return Ok(Wanted(PROMISES.iter().filter(|promise| names.contains(&promise.name)).collect()));
+    }
+    let without = Jdk::current().err();
+    if let Some(problem) = &without {
+        say(&format!("what is promised of modules on the JVM is left out: {problem}"));
+    }
+    Ok(Wanted(PROMISES.iter().filter(|promise| without.is_none() || !promise.jvm).collect()))
+}
+
+pub(crate) fn run(wanted: &Wanted, json_output: bool) -> Result<(), Error> {
     let mut all = Map::new();
-    for (name, what, measure) in PROMISES.iter().filter(|(name, ..)| wanted.is_empty() || wanted.contains(name)) {
+    for Promise { name, what, measure, .. } in &wanted.0 {
         say(&format!("{name}: {what}"));
         let measured = measure()?;
         say(&format!(

@@ -17,7 +17,8 @@ use hyper_util::rt::TokioIo;
 const WASMTIME: &str = "48.0.8";
 const FEATURES: &str =
     "run,serve,compile,cranelift,parallel-compilation,pooling-allocator,component-model,component-model-async,wasi-http,logging";
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(5);
 
 /// The wasmtime command, built from crates.io into the target folder where it is not there yet.
 pub(super) fn wasmtime() -> Result<PathBuf, Error> {
@@ -59,7 +60,8 @@ impl Peer {
         Self::start(command, address)
     }
 
-    fn start(mut command: Command, address: SocketAddr) -> Result<Self, Error> {
+    /// Runs `command`, and waits until it listens on `address`.
+    pub(super) fn start(mut command: Command, address: SocketAddr) -> Result<Self, Error> {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         let peer = Self { child, address };
         let end = Instant::now() + PATIENCE;
@@ -67,9 +69,13 @@ impl Peer {
             if Instant::now() > end {
                 return Err(format!("a peer does not listen on {address}: {command:?}").into());
             }
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(POLL);
         }
         Ok(peer)
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub(super) fn cpu_time(&self) -> Result<Duration, Error> {
@@ -84,7 +90,7 @@ impl Drop for Peer {
     }
 }
 
-fn free_address() -> Result<SocketAddr, Error> {
+pub(super) fn free_address() -> Result<SocketAddr, Error> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 

@@ -28,5 +28,8 @@ enum Fault {
     FIXED_PORT,
 
     /** Leaves something in every place of the JVM that outlives an application, see {@link Leftovers}. */
-    TIMERS
+    TIMERS,
+
+    /** Leaves itself in a static field of the JDK's that nobody cleans. */
+    HELD
 }

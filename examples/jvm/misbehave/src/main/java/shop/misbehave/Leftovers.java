@@ -2,6 +2,7 @@ package shop.misbehave;
 
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
+import java.lang.ref.Cleaner;
 import java.net.URL;
 import java.net.URLConnection;
 import java.net.URLStreamHandler;
@@ -69,6 +70,7 @@ final class Leftovers {
         leaveResourceBundle();
         leaveLogHandler();
         leaveUrlStreamHandlerFactory();
+        leaveCleaner();
     }
 
     private static void leaveTimer() {
@@ -142,6 +144,8 @@ final class Leftovers {
         TimeZone.setDefault(TimeZone.getTimeZone("Pacific/Chatham"));
         LEFT.add("Locale.setDefault mi-NZ");
         LEFT.add("TimeZone.setDefault Pacific/Chatham");
+        System.setProperty("misbehave.left", "here");
+        LEFT.add("system property misbehave.left");
     }
 
     private static void leaveResourceBundle() {
@@ -164,6 +168,12 @@ final class Leftovers {
             TomcatURLStreamHandlerFactory.getInstance().addUserFactory(factory);
             LEFT.add("URL stream handler factory, in Tomcat's");
         }
+    }
+
+    /** Its thread holds the action, and the action's class holds the object that it waits for. */
+    private static void leaveCleaner() {
+        Cleaner.create().register(LEFT, () -> { });
+        LEFT.add("Cleaner");
     }
 
     private static final class LeftHandler extends URLStreamHandler {

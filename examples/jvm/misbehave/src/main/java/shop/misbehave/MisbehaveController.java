@@ -1,7 +1,12 @@
 package shop.misbehave;
 
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.TimeZone;
+import java.util.logging.Logger;
 import org.springframework.http.HttpStatus;
 import org.springframework.web.bind.annotation.GetMapping;
 import org.springframework.web.bind.annotation.RestController;
@@ -38,6 +43,18 @@ class MisbehaveController {
     @GetMapping("/left")
     List<String> left() {
         return Leftovers.left();
+    }
+
+    /** What the whole JVM has once, and {@link Fault#TIMERS} changes. */
+    @GetMapping("/defaults")
+    Map<String, String> defaults() {
+        Map<String, String> defaults = new LinkedHashMap<>();
+        defaults.put("locale", Locale.getDefault().toLanguageTag());
+        defaults.put("timeZone", TimeZone.getDefault().getID());
+        defaults.put("uncaughtExceptionHandler", String.valueOf(Thread.getDefaultUncaughtExceptionHandler()));
+        defaults.put("property", System.getProperty("misbehave.left"));
+        defaults.put("logHandlers", String.valueOf(Logger.getLogger("").getHandlers().length));
+        return defaults;
     }
 
     /** Takes memory until there is none, and keeps it; refuses to when that is not the fault. */

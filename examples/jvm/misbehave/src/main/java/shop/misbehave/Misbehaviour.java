@@ -5,6 +5,8 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
+import java.rmi.server.RMIFailureHandler;
+import java.rmi.server.RMISocketFactory;
 import java.sql.SQLException;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -39,6 +41,7 @@ class Misbehaviour {
             case THREADS -> startStubbornThreads();
             case FIXED_PORT -> listen();
             case TIMERS -> Leftovers.leave();
+            case HELD -> RMISocketFactory.setFailureHandler(new KeptForEver());
         }
     }
 
@@ -73,6 +76,14 @@ class Misbehaviour {
             thread.start();
         } catch (IOException e) {
             throw new UncheckedIOException("port " + FIXED_PORT, e);
+        }
+    }
+
+    private static final class KeptForEver implements RMIFailureHandler {
+
+        @Override
+        public boolean failure(Exception thrown) {
+            return false;
         }
     }
 

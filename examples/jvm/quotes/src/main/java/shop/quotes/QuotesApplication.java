@@ -33,6 +33,8 @@ public class QuotesApplication {
     Flux<ServerSentEvent<Quote>> stream(
             @RequestParam(defaultValue = "5") long ticks, @RequestParam(defaultValue = "200") long ms) {
         return Flux.interval(Duration.ZERO, Duration.ofMillis(ms))
+                // A client, or a machine, may be slower than the ticks.
+                .onBackpressureBuffer()
                 .take(ticks)
                 .map(tick -> ServerSentEvent.builder(new Quote("TEA-1", 890 + tick % 10))
                         .id(Long.toString(tick))

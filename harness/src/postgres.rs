@@ -1,0 +1,108 @@
+//! A PostgreSQL of its own, for applications that need a database.
+
+use std::{
+    fs::File,
+    net::TcpListener,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use crate::Error;
+
+/// Where Debian puts it: a folder for each version.
+const INSTALLED: &str = "/usr/lib/postgresql";
+/// The superuser of the cluster, and whom the server runs as where we are root, which it refuses to be.
+const USER: &str = "postgres";
+
+/// A database server on a free port of this machine, with a database named as asked for. It is stopped and deleted when this is dropped.
+pub struct Postgres {
+    folder: tempfile::TempDir,
+    programs: PathBuf,
+    /// Where it listens on 127.0.0.1; its user `postgres` needs no password there.
+    pub port: u16,
+}
+
+impl Postgres {
+    /// Makes a cluster in a temporary folder, starts a server on it, and creates the database `database`.
+    ///
+    /// # Errors
+    /// Where PostgreSQL is not installed, or does not come up.
+    pub fn start(database: &str) -> Result<Self, Error> {
+        let programs = programs()?;
+        let folder = tempfile::tempdir()?;
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777))?;
+        // Free now; nobody is told of it until the server has it.
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let postgres = Self { folder, programs, port };
+        postgres.run("initdb", &["-D", &postgres.data(), "-U", USER, "-A", "trust", "-N", "-E", "UTF8"])?;
+        let settings = format!("-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories='' -c fsync=off");
+        postgres.run("pg_ctl", &["-D", &postgres.data(), "-w", "-l", &postgres.path("server.log"), "-o", &settings, "start"])?;
+        postgres.run("createdb", &["-h", "127.0.0.1", "-p", &port.to_string(), "-U", USER, database])?;
+        Ok(postgres)
+    }
+
+    /// What a statement answers, without headings.
+    ///
+    /// # Errors
+    /// Where it fails.
+    pub fn query(&self, database: &str, statement: &str) -> Result<String, Error> {
+        self.run("psql", &["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", USER, "-d", database, "-A", "-t", "-c", statement])
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    fn data(&self) -> String {
+        self.path("data")
+    }
+
+    /// What the program says. Servers inherit its output, which is thus a file that can be read while they live.
+    fn run(&self, program: &str, arguments: &[&str]) -> Result<String, Error> {
+        let place = self.programs.join(program);
+        let mut command = if is_root() {
+            let mut command = Command::new("runuser");
+            command.args(["-u", USER, "--"]).arg(&place);
+            command
+        } else {
+            Command::new(&place)
+        };
+        let said = self.folder.path().join(format!("{program}.out"));
+        let file = File::create(&said)?;
+        command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
+        let status = command.status().map_err(|error| format!("cannot run {}: {error}", place.display()))?;
+        let said = String::from_utf8_lossy(&std::fs::read(&said)?).trim().to_owned();
+        if status.success() { Ok(said) } else { Err(format!("{program} ended with {status}:\n{said}").into()) }
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        let _ = self.run("pg_ctl", &["-D", &self.data(), "-m", "immediate", "-w", "stop"]);
+    }
+}
+
+/// Whether PostgreSQL is installed.
+#[must_use]
+pub fn is_installed() -> bool {
+    programs().is_ok()
+}
+
+/// Whether this process is root's.
+#[must_use]
+pub fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata) == 0)
+}
+
+/// The folder with the programs of the newest version.
+fn programs() -> Result<PathBuf, Error> {
+    let versions = std::fs::read_dir(INSTALLED).into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));
+    let mut found: Vec<PathBuf> = versions.filter(|folder| folder.join("initdb").is_file()).collect();
+    found.sort_by_key(|folder| version(folder));
+    found.pop().ok_or_else(|| format!("there is no PostgreSQL in {INSTALLED}; install the package `postgresql`").into())
+}
+
+fn version(programs: &Path) -> u32 {
+    programs.parent().and_then(Path::file_name).and_then(|name| name.to_str()).and_then(|name| name.parse().ok()).unwrap_or(0)
+}

@@ -1,0 +1,78 @@
+//! The agent as whoever starts the JVM knows it.
+
+use std::{net::TcpListener, process::Command, time::Duration};
+
+use harness::{
+    bin_dir,
+    jvm::{Jdk, Jvm, sample},
+};
+
+use crate::support::{Process, agent, eventually, order};
+
+#[test]
+fn it_can_be_loaded_late_and_once() {
+    let application = Process::start(&sample("base").unwrap(), |command, _| {
+        command.arg("-Xmx512m");
+    });
+    application.wait_started();
+    let library = bin_dir().unwrap().join("libarklet_jvm.so").display().to_string();
+    let data = application.folder.path().join("data").display().to_string();
+    let jvm = Jvm::new(&Jdk::current().unwrap(), application.pid());
+    let load = |options: &str| jvm.jcmd(&["JVMTI.agent_load", &library, options]).unwrap();
+    let refused = load("\"colour=green\"");
+    assert!(refused.contains("return code: -1"), "{refused}");
+    assert!(application.err().contains("\"colour\" is no option of the agent"), "{}", application.err());
+    let options = format!("\"listen=127.0.0.1:0,gateway=127.0.0.1:0,data-dir={data}\"");
+    let loaded = load(&options);
+    assert!(loaded.contains("return code: 0"), "{loaded}\n{}", application.err());
+    let api = application.api();
+    eventually("the agent is ready", || (api.get_status("/readyz").ok()? == 200).then_some(()));
+    api.install(&order("catalog", "1.0.0", "catalog-v1")).unwrap().unwrap();
+    assert!(load(&options).contains("return code: 0"));
+    assert!(application.err().contains("the agent is there already; nothing is done a second time"), "{}", application.err());
+    assert_eq!(api.modules().unwrap().len(), 1);
+    assert!(!application.out().contains("arklet"), "{}", application.out());
+}
+
+#[test]
+fn a_wrong_option_is_told_and_the_application_goes_on_without() {
+    let folder = tempfile::tempdir().unwrap();
+    for (option, words) in [
+        ("colour=green", "\"colour\" is no option of the agent; there are listen, gateway"),
+        ("listen", "\"listen\" is no option; write key=value"),
+        ("listen=nowhere", "invalid value 'nowhere' for '--listen <ADDRESS>'"),
+        ("share=all", "share=\"all\" is neither module, set, nor none"),
+    ] {
+        let library = bin_dir().unwrap().join("libarklet_jvm.so");
+        let mut command = Command::new(Jdk::current().unwrap().tool("java"));
+        command.arg(format!("-agentpath:{}={option}", library.display())).arg("-version").current_dir(folder.path());
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        assert!(said.contains("the application goes on without") && said.contains(words), "{said}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_taken_address_is_told_and_the_end_of_the_process_is_not_held_up() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("listen={}", taken.local_addr().unwrap());
+    let start = |options: &[&str]| {
+        let application = Process::start(&sample("base").unwrap(), |command, folder| {
+            command.arg("-Xmx256m").arg(agent(folder, options));
+        });
+        application.wait_started();
+        application
+    };
+    let without = start(&[&address]);
+    eventually("the agent says why there is none", || without.err().contains("the agent has ended, the application goes on").then_some(()));
+    assert!(without.err().contains(&taken.local_addr().unwrap().to_string()), "{}", without.err());
+    let with = start(&[]);
+    let api = with.api();
+    eventually("the agent is ready", || (api.get_status("/readyz").ok()? == 200).then_some(()));
+    let ((status, plain), (same, took)) = (without.end(), with.end());
+    assert_eq!((status.code(), same.code()), (Some(143), Some(143)));
+    // A thread that is left inside of the VM costs 300 ms and more of waiting; the rest is Spring's own end.
+    assert!(took < plain * 4 + Duration::from_millis(200), "{took:?} with the agent, {plain:?} without");
+}

@@ -54,7 +54,7 @@ pub struct InstallOrder {
     /// Bounds in place of the manifest's.
     #[serde(skip_serializing_if = "LimitOverrides::is_empty")]
     pub limits: LimitOverrides,
-    /// Settings of its kind of module, e.g. `share` and `web` of one on the JVM; the base's defaults for those not named.
+    /// Settings of its kind of module, e.g. `share` of one on the JVM; the base's defaults for those not named.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub options: BTreeMap<String, String>,
     /// The whole operation's deadline in milliseconds; the base's default when absent.
@@ -199,6 +199,14 @@ pub struct Resource {
     pub amount: u64,
     /// That unit: `bytes`, `instances`, `threads`.
     pub unit: String,
+}
+
+impl Resource {
+    /// So much of `what`.
+    #[must_use]
+    pub fn new(what: impl Into<String>, amount: u64, unit: &str) -> Self {
+        Self { what: what.into(), amount, unit: unit.to_owned() }
+    }
 }
 
 /// An operation that did not succeed.

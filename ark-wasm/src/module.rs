@@ -173,16 +173,15 @@ impl Running<Endpoint> for Served {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             let (live, held) = (module.usage.live(), Arc::strong_count(&module) - 1);
-            let resource = |what: &str, amount: u64, unit: &str| Resource { what: what.to_owned(), amount, unit: unit.to_owned() };
             let state = if live == 0 && held == 0 { VerdictState::Unloaded } else { VerdictState::Pending };
             let mut verdict = Verdict { state, ..Verdict::default() };
             if state == VerdictState::Unloaded && shared {
-                verdict.given_back.push(resource("compiled code, but for what other modules share", 0, "bytes"));
+                verdict.given_back.push(Resource::new("compiled code, but for what other modules share", 0, "bytes"));
             } else if state == VerdictState::Unloaded {
-                verdict.given_back.push(resource("compiled code", code, "bytes"));
+                verdict.given_back.push(Resource::new("compiled code", code, "bytes"));
             } else {
-                verdict.held.push(resource(&format!("compiled code, by {held} references to the module"), code, "bytes"));
-                verdict.held.push(resource("instances that have not ended", live, "instances"));
+                verdict.held.push(Resource::new(format!("compiled code, by {held} references to the module"), code, "bytes"));
+                verdict.held.push(Resource::new("instances that have not ended", live, "instances"));
             }
             verdict.into()
         })

@@ -241,30 +241,16 @@ impl<E: Clone + Send + Sync + 'static> Base<E> {
     /// # Errors
     /// [`Reason::NotInstalled`].
     pub async fn inspect(&self, id: &ModuleId) -> Result<ModuleView, Failure> {
-        let (mut view, inspection) = {
-            let registry = self.0.registry();
-            let module = registry.modules.get(id).ok_or_else(|| not_installed(id))?;
-            (module.view(), module.live.as_ref().map(|live| live.running.inspect()))
-        };
-        if let Some(inspection) = inspection {
-            view.inspection = inspection.await;
-        }
-        Ok(view)
+        let look = self.0.registry().modules.get(id).map(Module::look).ok_or_else(|| not_installed(id))?;
+        Ok(look.await)
     }
 
     /// All modules, looked at closely.
     pub async fn inspect_all(&self) -> Vec<ModuleView> {
-        let looks: Vec<_> = {
-            let registry = self.0.registry();
-            let look = |module: &Module<E>| (module.view(), module.live.as_ref().map(|live| live.running.inspect()));
-            registry.modules.values().map(look).collect()
-        };
+        let looks: Vec<_> = self.0.registry().modules.values().map(Module::look).collect();
         let mut views = Vec::with_capacity(looks.len());
-        for (mut view, inspection) in looks {
-            if let Some(inspection) = inspection {
-                view.inspection = inspection.await;
-            }
-            views.push(view);
+        for look in looks {
+            views.push(look.await);
         }
         views
     }

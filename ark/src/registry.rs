@@ -92,6 +92,17 @@ impl<E: Clone> Module<E> {
         })
     }
 
+    /// A closer look, which is taken outside of the registry.
+    pub(crate) fn look(&self) -> impl Future<Output = ModuleView> + Send + use<E> {
+        let (mut view, inspection) = (self.view(), self.live.as_ref().map(|live| live.running.inspect()));
+        async move {
+            if let Some(inspection) = inspection {
+                view.inspection = inspection.await;
+            }
+            view
+        }
+    }
+
     pub(crate) fn view(&self) -> ModuleView {
         let facts = self.live.as_ref().map(|live| live.running.facts()).unwrap_or_default();
         ModuleView {

@@ -120,7 +120,7 @@ pub(crate) async fn end<E: 'static>(
     let reclaimed = timed(timings, Step::Reclaim, tokio::time::timeout(GRACE, running.reclaim())).await;
     let mut reclaimed = reclaimed.unwrap_or_else(|_| {
         let what = format!("everything of {id}: its runtime did not answer");
-        Verdict { held: vec![Resource { what, amount: 1, unit: "modules".to_owned() }], ..Verdict::default() }.into()
+        Verdict { held: vec![Resource::new(what, 1, "modules")], ..Verdict::default() }.into()
     });
     if failure.is_some() {
         reclaimed.verdict.state = reclaimed.verdict.state.max(VerdictState::Pending);

@@ -22,7 +22,7 @@ impl Taken {
 
     /// Refuses `id` where what its parts took before does not fit any more. Parts are known by their content.
     pub(crate) async fn admit(&self, id: &ModuleId, parts: &[&str]) -> Result<(), Failure> {
-        let text = vm::ask(vm::Names::spaces).await.unwrap_or_default();
+        let text = vm::ask(|names| names.spaces).await.unwrap_or_default();
         let mut numbers = text.split(' ').map(|number| number.parse::<i64>().unwrap_or(-1));
         let mut space = |space, predicted| {
             let (used, max) = (numbers.next().unwrap_or(-1), numbers.next().unwrap_or(-1));
@@ -56,7 +56,7 @@ impl Taken {
 
 /// What the VM says of itself.
 pub(crate) async fn signs() -> Vec<(String, Sign)> {
-    let text = vm::ask(vm::Names::signs).await.unwrap_or_default();
+    let text = vm::ask(|names| names.signs).await.unwrap_or_default();
     let sign = |line: &str| {
         let mut parts = line.splitn(3, '\t');
         let (kind, name, value) = (parts.next()?, parts.next()?, parts.next()?);

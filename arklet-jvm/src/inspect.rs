@@ -17,7 +17,11 @@ use ark_model::{
 };
 use tokio::sync::{Mutex, OnceCell};
 
-use crate::{jni::Global, runtime::Leased, runtime::ending, shelf, vm};
+use crate::{
+    jni::Global,
+    runtime::{Leased, ending},
+    shelf, vm,
+};
 
 /// How long the VM's account of its loaders is good for: it is made with the world stopped.
 const FRESH: Duration = Duration::from_secs(2);
@@ -51,15 +55,14 @@ impl Look {
     pub(crate) async fn inspect(self) -> Inspection {
         let loaders = loaders().await;
         let of = |name: &str| loaders.iter().find(|usage| usage.name == name).map_or((0, 0), |usage| (usage.classes, usage.bytes));
-        let resource = |what: &str, amount: u64, unit: &str| Resource { what: what.to_owned(), amount, unit: unit.to_owned() };
         let (classes, bytes) = of(&self.id.to_string());
-        let mut uses = vec![resource("classes", classes, "classes"), resource("metaspace", bytes, "bytes")];
+        let mut uses = vec![Resource::new("classes", classes, "classes"), Resource::new("metaspace", bytes, "bytes")];
         let mut notes = BTreeMap::new();
         match &self.layer {
             Some(layer) => {
                 let (classes, bytes) = of(&layer.name);
-                uses.push(resource("classes of its layer", classes, "classes"));
-                uses.push(resource("metaspace of its layer", bytes, "bytes"));
+                uses.push(Resource::new("classes of its layer", classes, "classes"));
+                uses.push(Resource::new("metaspace of its layer", bytes, "bytes"));
                 notes.insert("layer".to_owned(), shared(layer, &self.id.to_string()));
             }
             None => {
@@ -67,8 +70,8 @@ impl Look {
             }
         }
         if let Some((threads, nanos)) = self.threads().await {
-            uses.push(resource("threads", threads, "threads"));
-            uses.push(resource("cpu of its live threads", nanos / 1_000_000, "ms"));
+            uses.push(Resource::new("threads", threads, "threads"));
+            uses.push(Resource::new("cpu of its live threads", nanos / 1_000_000, "ms"));
         }
         Inspection { uses, notes }
     }
@@ -78,7 +81,7 @@ impl Look {
         let module = self.module.upgrade()?;
         let text = vm::run(move |env| {
             let names = &vm::get().ok()?.names;
-            Some(env.text(env.call(module.get(), names.threads(), &[]).ok()?))
+            Some(env.text(env.call(module.get(), names.threads, &[]).ok()?))
         });
         let text = text.await.ok()??;
         let (threads, nanos) = text.split_once(' ')?;
@@ -121,7 +124,7 @@ pub(crate) async fn loaders() -> Arc<[LoaderUsage]> {
     {
         return Arc::clone(usage);
     }
-    let text = vm::ask(vm::Names::metaspace).await;
+    let text = vm::ask(|names| names.metaspace).await;
     let usage: Arc<[LoaderUsage]> = metaspace::loaders(&text.unwrap_or_default()).into();
     *known = Some((Instant::now(), Arc::clone(&usage)));
     usage
@@ -130,7 +133,7 @@ pub(crate) async fn loaders() -> Arc<[LoaderUsage]> {
 async fn packages_of_jdk() -> Result<&'static HashSet<String>, Failure> {
     static PACKAGES: OnceCell<HashSet<String>> = OnceCell::const_new();
     let asked = PACKAGES.get_or_try_init(|| async {
-        let text = vm::ask(vm::Names::packages_of_jdk).await.ok_or(vm::Ended)?;
+        let text = vm::ask(|names| names.packages_of_jdk).await.ok_or(vm::Ended)?;
         Ok(text.lines().map(str::to_owned).collect())
     });
     asked.await.map_err(ending)

@@ -117,7 +117,7 @@ extern "system" fn define(
             }
             None => {
                 let (Ok(vm), Ok(buffer)) = (vm::get(), env.buffer_over(&bytes)) else { return ptr::null_mut() };
-                env.call_through(loader, vm.names.define(), &[object(name), object(buffer), object(domain)])
+                env.call_through(loader, vm.names.define, &[object(name), object(buffer), object(domain)])
             }
         }
     })

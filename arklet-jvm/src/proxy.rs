@@ -107,12 +107,7 @@ impl Upstream for OfBase {
         // It may not be up yet: it is looked for until it is found.
         let (server, id) = (Arc::clone(&self.server), id.clone());
         Box::pin(async move {
-            let found = vm::run(|env| {
-                let names = &vm::get().ok()?.names;
-                let port = env.call_static(names.module(), names.base_port(), &[]).ok()?;
-                env.text(port).parse::<u16>().ok()
-            });
-            let Ok(Some(port)) = found.await else {
+            let Some(port) = vm::ask(|names| names.base_port).await.and_then(|port| port.parse().ok()) else {
                 return Err(UpstreamError { reason: Reason::NoRoute, message: "the base has no web server".to_owned() });
             };
             server.get_or_init(|| Proxy::new(port)).call(request, &id).await

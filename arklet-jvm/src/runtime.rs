@@ -90,7 +90,7 @@ impl Drop for Layer {
         let name = Arc::clone(&self.name);
         vm::post(move |env| {
             let Ok(vm) = vm::get() else { return };
-            match env.call_static(vm.names.module(), vm.names.drop_layer(), &[object(loader.get())]) {
+            match env.call_static(vm.names.module.get(), vm.names.drop_layer, &[object(loader.get())]) {
                 Ok(told) => served::told_of_sweep(&name, &env.text(told)),
                 Err(thrown) => tracing::warn!(%name, %thrown, "sweeping up after a layer of libraries broke off"),
             }
@@ -339,7 +339,8 @@ impl Prepared<Endpoint> for Ready {
                                 Some(loader) => loader.get(),
                                 None => {
                                     let label = env.string(&layer.name)?;
-                                    let made = env.call_static(names.module(), names.layer(), &[object(label), long(layer.path.get())])?;
+                                    let made =
+                                        env.call_static(names.module.get(), names.layer, &[object(label), long(layer.path.get())])?;
                                     held.insert(env.global(made)).get()
                                 }
                             }
@@ -355,8 +356,8 @@ impl Prepared<Endpoint> for Ready {
                         object(env.strings(&settings)?),
                         object(env.strings(&environment)?),
                     ];
-                    let module = env.call_static(names.module(), names.start(), &arguments)?;
-                    let loader = env.get(module, names.loader());
+                    let module = env.call_static(names.module.get(), names.start, &arguments)?;
+                    let loader = env.get(module, names.loader);
                     Ok((Arc::new(env.global(module)), env.weak(loader)))
                 };
                 start().map_err(|thrown: crate::jni::Thrown| thrown.to_string())
@@ -374,7 +375,7 @@ impl Prepared<Endpoint> for Ready {
             let of_layer = layer_name.map(|name| (name.to_string(), name.to_string()));
             taken.learn(of_layer.into_iter().chain([(spec.package.sha256.to_string(), spec.id.to_string())]).collect());
             let Some(vital) = abandoned.0.take() else { return Err(failed("it was given up".to_owned())) };
-            Ok(Started { running: Box::new(Served::new(vital, port)), refined: None })
+            Ok(Started { running: Box::new(Served::new(vital, look, port)), refined: None })
         })
     }
 }

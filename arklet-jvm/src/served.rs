@@ -63,10 +63,9 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    pub(crate) fn new(vital: Vital, port: u16) -> Self {
+    pub(crate) fn new(vital: Vital, look: Look, port: u16) -> Self {
         let endpoint: Endpoint = if port == 0 { Arc::new(Silent) } else { Arc::new(Proxy::new(port)) };
         let spec = Arc::clone(&vital.spec);
-        let look = Look::new(&spec.id, &vital.module, vital.own.get(), vital.leased.as_ref());
         Self { spec, endpoint, has_server: port != 0, look, vital: Mutex::new(Some(vital)), said: Mutex::default() }
     }
 }
@@ -147,7 +146,7 @@ struct Figures {
 }
 
 async fn figures() -> Figures {
-    let text = vm::ask(vm::Names::figures).await.unwrap_or_default();
+    let text = vm::ask(|names| names.figures).await.unwrap_or_default();
     let mut numbers = text.split(' ').map(|number| number.parse().unwrap_or(0));
     let mut next = || numbers.next().unwrap_or(0);
     Figures { classes: next(), metaspace: next(), heap: next() }
@@ -161,7 +160,7 @@ impl Vital {
         let alone = self.leased.as_ref().is_some_and(Leased::is_alone);
         let began = vm::run(move |env| {
             let names = &vm::get().map_err(|ended| Thrown(ended.to_string()))?.names;
-            env.call_void(module as jni_sys::jobject, names.end(), &[long(millis), boolean(alone)])
+            env.call_void(module as jni_sys::jobject, names.end, &[long(millis), boolean(alone)])
         });
         match began.await {
             Ok(Ok(())) => {}
@@ -193,7 +192,7 @@ impl Vital {
             let mut loaders = vec![loader];
             let swept = vm::get().map_err(|ended| Thrown(ended.to_string())).and_then(|vm| {
                 let arguments = [object(layer.unwrap_or(std::ptr::null_mut())), boolean(alone)];
-                let told = env.call(module.get(), vm.names.reclaim(), &arguments)?;
+                let told = env.call(module.get(), vm.names.reclaim, &arguments)?;
                 Ok(env.text(told))
             });
             if alone && let Some(layer) = layer {
@@ -237,11 +236,7 @@ pub(crate) fn told_of_sweep(whose: &str, told: &str) {
 
 /// The threads that run on, and what else could not be ended, a line each.
 fn running_on(said: &str) -> Vec<Resource> {
-    said.lines().map(|line| resource(line.to_owned(), u64::from(line.starts_with("thread ")), "threads")).collect()
-}
-
-fn resource(what: String, amount: u64, unit: &str) -> Resource {
-    Resource { what, amount, unit: unit.to_owned() }
+    said.lines().map(|line| Resource::new(line.to_owned(), u64::from(line.starts_with("thread ")), "threads")).collect()
 }
 
 /// A module that was ended and swept up after. Its class paths are kept until its loader is gone, which may load classes yet.
@@ -266,9 +261,9 @@ impl Going {
         let after = figures().await;
         give_back();
         let given_back = vec![
-            resource("classes".to_owned(), before.classes.saturating_sub(after.classes), "classes"),
-            resource("metaspace".to_owned(), before.metaspace.saturating_sub(after.metaspace), "bytes"),
-            resource("heap, garbage of others with it".to_owned(), before.heap.saturating_sub(after.heap), "bytes"),
+            Resource::new("classes", before.classes.saturating_sub(after.classes), "classes"),
+            Resource::new("metaspace", before.metaspace.saturating_sub(after.metaspace), "bytes"),
+            Resource::new("heap, garbage of others with it", before.heap.saturating_sub(after.heap), "bytes"),
         ];
         Verdict { state: VerdictState::Unloaded, given_back, held: running_on, ..Verdict::default() }
     }
@@ -280,7 +275,7 @@ impl Going {
 
     fn not_yet(&self, state: VerdictState) -> Verdict {
         let mut held = self.running_on.clone();
-        held.push(resource("its class loader is not collected yet".to_owned(), 1, "loaders"));
+        held.push(Resource::new("its class loader is not collected yet", 1, "loaders"));
         // A thread that runs its code holds it as long as it does.
         let state = if self.runs() { VerdictState::Leaking } else { state };
         Verdict { state, held, ..Verdict::default() }
@@ -294,7 +289,7 @@ impl Going {
         {
             let step = |step: &HolderStep| format!("{} {}", step.by, step.to);
             let way = |path: &HolderPath| path.steps.iter().map(step).collect::<Vec<_>>().join(" → ");
-            verdict.held.extend(found.paths.iter().map(|path| resource(format!("held by {}", way(path)), 1, "paths")));
+            verdict.held.extend(found.paths.iter().map(|path| Resource::new(format!("held by {}", way(path)), 1, "paths")));
             give_back();
         }
         let _ = later.send(verdict);

@@ -56,89 +56,31 @@ unsafe impl Sync for JavaVmPointer {}
 
 /// What of the Java side is called from here. Ids stay valid as long as their class, which is held.
 pub(crate) struct Names {
-    module: Global,
-    layer: jmethodID,
-    start: jmethodID,
-    end: jmethodID,
-    reclaim: jmethodID,
-    drop_layer: jmethodID,
-    figures: jmethodID,
-    metaspace: jmethodID,
-    threads: jmethodID,
-    spaces: jmethodID,
-    signs: jmethodID,
-    packages_of_jdk: jmethodID,
-    base_port: jmethodID,
-    loader: jfieldID,
-    define: jmethodID,
+    /// The class `ark.jvm.Module`, with those of its own.
+    pub(crate) module: Global,
+    pub(crate) layer: jmethodID,
+    pub(crate) start: jmethodID,
+    pub(crate) end: jmethodID,
+    pub(crate) reclaim: jmethodID,
+    pub(crate) drop_layer: jmethodID,
+    pub(crate) threads: jmethodID,
+    pub(crate) loader: jfieldID,
+    /// The class `ark.jvm.Account`, with those that [`ask`] calls.
+    account: Global,
+    pub(crate) figures: jmethodID,
+    pub(crate) metaspace: jmethodID,
+    pub(crate) spaces: jmethodID,
+    pub(crate) signs: jmethodID,
+    pub(crate) packages_of_jdk: jmethodID,
+    pub(crate) base_port: jmethodID,
+    /// That of `java.lang.ClassLoader`.
+    pub(crate) define: jmethodID,
 }
 
 // SAFETY: ids of methods and fields are valid on every thread.
 unsafe impl Send for Names {}
 // SAFETY: as above.
 unsafe impl Sync for Names {}
-
-impl Names {
-    pub(crate) fn module(&self) -> jclass {
-        self.module.get()
-    }
-
-    pub(crate) fn layer(&self) -> jmethodID {
-        self.layer
-    }
-
-    pub(crate) fn start(&self) -> jmethodID {
-        self.start
-    }
-
-    pub(crate) fn end(&self) -> jmethodID {
-        self.end
-    }
-
-    pub(crate) fn reclaim(&self) -> jmethodID {
-        self.reclaim
-    }
-
-    pub(crate) fn drop_layer(&self) -> jmethodID {
-        self.drop_layer
-    }
-
-    pub(crate) fn figures(&self) -> jmethodID {
-        self.figures
-    }
-
-    pub(crate) fn metaspace(&self) -> jmethodID {
-        self.metaspace
-    }
-
-    pub(crate) fn threads(&self) -> jmethodID {
-        self.threads
-    }
-
-    pub(crate) fn packages_of_jdk(&self) -> jmethodID {
-        self.packages_of_jdk
-    }
-
-    pub(crate) fn spaces(&self) -> jmethodID {
-        self.spaces
-    }
-
-    pub(crate) fn signs(&self) -> jmethodID {
-        self.signs
-    }
-
-    pub(crate) fn base_port(&self) -> jmethodID {
-        self.base_port
-    }
-
-    pub(crate) fn loader(&self) -> jfieldID {
-        self.loader
-    }
-
-    pub(crate) fn define(&self) -> jmethodID {
-        self.define
-    }
-}
 
 /// The VM has ended, or ends.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
@@ -168,11 +110,11 @@ pub(crate) async fn run<T: Send + 'static>(job: impl FnOnce(Env) -> T + Send + '
     value.await.map_err(|_| Ended)
 }
 
-/// What a static method of the Java side that takes nothing answers; none where it has no answer, or the VM is ending.
+/// What a method of `ark.jvm.Account` answers; none where it has no answer, or the VM is ending.
 pub(crate) async fn ask(method: impl FnOnce(&Names) -> jmethodID + Send + 'static) -> Option<String> {
     let asked = run(move |env| {
         let names = &get().ok()?.names;
-        let text = env.call_static(names.module(), method(names), &[]).ok()?;
+        let text = env.call_static(names.account.get(), method(names), &[]).ok()?;
         (!text.is_null()).then(|| env.text(text))
     });
     asked.await.ok().flatten()
@@ -282,12 +224,13 @@ fn names(env: Env) -> Result<Names, Thrown> {
     let class_loader = env.class(c"java/lang/ClassLoader")?;
     let system = env.static_method(class_loader, c"getSystemClassLoader", c"()Ljava/lang/ClassLoader;")?;
     let system = env.call_static(class_loader, system, &[])?;
-    let mut module = ptr::null_mut();
+    let (mut module, mut account) = (ptr::null_mut(), ptr::null_mut());
     for (name, bytes) in classes::BASE {
         let c_name = CString::new(*name).unwrap_or_default();
         let class = env.define(&c_name, system, bytes)?;
         match *name {
             "ark/jvm/Module" => module = class,
+            "ark/jvm/Account" => account = class,
             "ark/jvm/Native" => env.register(class, &natives::table())?,
             "ark/jvm/Sweep" => may_see_everything(env, class)?,
             _ => {}
@@ -301,16 +244,17 @@ fn names(env: Env) -> Result<Names, Thrown> {
         end: env.method(module, c"end", c"(JZ)V")?,
         reclaim: env.method(module, c"reclaim", c"(Lark/jvm/ModuleLoader;Z)Ljava/lang/String;")?,
         drop_layer: env.static_method(module, c"dropLayer", c"(Lark/jvm/ModuleLoader;)Ljava/lang/String;")?,
-        figures: env.static_method(module, c"figures", c"()Ljava/lang/String;")?,
-        metaspace: env.static_method(module, c"metaspace", c"()Ljava/lang/String;")?,
+        figures: env.static_method(account, c"figures", c"()Ljava/lang/String;")?,
+        metaspace: env.static_method(account, c"metaspace", c"()Ljava/lang/String;")?,
         threads: env.method(module, c"threads", c"()Ljava/lang/String;")?,
-        packages_of_jdk: env.static_method(module, c"packagesOfJdk", c"()Ljava/lang/String;")?,
-        spaces: env.static_method(module, c"spaces", c"()Ljava/lang/String;")?,
-        signs: env.static_method(module, c"signs", c"()Ljava/lang/String;")?,
-        base_port: env.static_method(module, c"basePort", c"()Ljava/lang/String;")?,
+        packages_of_jdk: env.static_method(account, c"packagesOfJdk", c"()Ljava/lang/String;")?,
+        spaces: env.static_method(account, c"spaces", c"()Ljava/lang/String;")?,
+        signs: env.static_method(account, c"signs", c"()Ljava/lang/String;")?,
+        base_port: env.static_method(account, c"basePort", c"()Ljava/lang/String;")?,
         loader: env.field(module, c"loader", c"Lark/jvm/ModuleLoader;")?,
         define: env.method(class_loader, c"defineClass", define)?,
         module: env.global(module),
+        account: env.global(account),
     })
 }
 

@@ -30,6 +30,8 @@ public final class Module {
     /** How often it is looked whether the base is up, and how often in a row its main thread has to be found waiting. */
     private static final int LOOK_MILLIS = 100;
     private static final int LOOKS = 20;
+    /** It is for good. */
+    private static volatile boolean baseIsUp;
     private static final String[] OF_MACHINE = {"PATH", "HOME", "LANG", "LC_", "TZ", "USER", "HOSTNAME", "TMPDIR", "JAVA_HOME"};
 
     private Module(long id, ModuleLoader loader, String[] settings, String[] environment) {
@@ -101,93 +103,6 @@ public final class Module {
         }
     }
 
-    /** What the VM uses now: loaded classes, bytes of metaspace, bytes of heap, threads. */
-    static String figures() {
-        long metaspace = 0;
-        for (java.lang.management.MemoryPoolMXBean pool : java.lang.management.ManagementFactory.getMemoryPoolMXBeans()) {
-            if (pool.getName().equals("Metaspace")) {
-                metaspace = pool.getUsage().getUsed();
-            }
-        }
-        Runtime runtime = Runtime.getRuntime();
-        return java.lang.management.ManagementFactory.getClassLoadingMXBean().getLoadedClassCount() + " " + metaspace + " "
-                + (runtime.totalMemory() - runtime.freeMemory()) + " " + Thread.activeCount();
-    }
-
-    /** Used and most bytes of metaspace, class space and heap, -1 for no bound: six numbers. Of the heap, what the last collections left. */
-    static String spaces() {
-        long[] spaces = {0, -1, 0, -1, 0, Runtime.getRuntime().maxMemory()};
-        for (java.lang.management.MemoryPoolMXBean pool : java.lang.management.ManagementFactory.getMemoryPoolMXBeans()) {
-            java.lang.management.MemoryUsage left = pool.getCollectionUsage();
-            if (pool.getName().equals("Metaspace")) {
-                spaces[0] = pool.getUsage().getUsed();
-                spaces[1] = pool.getUsage().getMax();
-            } else if (pool.getName().equals("Compressed Class Space")) {
-                spaces[2] = pool.getUsage().getUsed();
-                spaces[3] = pool.getUsage().getMax();
-            } else if (pool.getType() == java.lang.management.MemoryType.HEAP && left != null) {
-                spaces[4] += left.getUsed();
-            }
-        }
-        StringBuilder text = new StringBuilder();
-        for (long space : spaces) {
-            text.append(space).append(' ');
-        }
-        return text.toString().trim();
-    }
-
-    /** What the JVM says of itself, a line each: {@code t}ext, {@code i}nteger or {@code n}umber, name, value, separated by tabs. */
-    static String signs() {
-        java.lang.management.MemoryMXBean memory = java.lang.management.ManagementFactory.getMemoryMXBean();
-        java.lang.management.ClassLoadingMXBean classes = java.lang.management.ManagementFactory.getClassLoadingMXBean();
-        StringBuilder signs = new StringBuilder();
-        signs.append("t\tjava version\t").append(System.getProperty("java.version")).append('\n');
-        signs.append("t\tjava home\t").append(System.getProperty("java.home")).append('\n');
-        Runtime runtime = Runtime.getRuntime();
-        mega(signs, "total memory(M)", runtime.totalMemory());
-        mega(signs, "max memory(M)", runtime.maxMemory());
-        mega(signs, "free memory(M)", runtime.freeMemory());
-        String[] kinds = {"heap", "non heap"};
-        java.lang.management.MemoryUsage[] usages = {memory.getHeapMemoryUsage(), memory.getNonHeapMemoryUsage()};
-        for (int at = 0; at < kinds.length; at++) {
-            mega(signs, "init " + kinds[at] + " memory(M)", usages[at].getInit());
-            mega(signs, "used " + kinds[at] + " memory(M)", usages[at].getUsed());
-            mega(signs, "committed " + kinds[at] + " memory(M)", usages[at].getCommitted());
-            mega(signs, "max " + kinds[at] + " memory(M)", usages[at].getMax());
-        }
-        whole(signs, "loaded class count", classes.getLoadedClassCount());
-        whole(signs, "unload class count", classes.getUnloadedClassCount());
-        whole(signs, "total class count", classes.getTotalLoadedClassCount());
-        for (java.lang.management.MemoryPoolMXBean pool : java.lang.management.ManagementFactory.getMemoryPoolMXBeans()) {
-            if (pool.getName().equals("Metaspace")) {
-                whole(signs, "java used metaspace", pool.getUsage().getUsed());
-                whole(signs, "java committed metaspace", pool.getUsage().getCommitted());
-                whole(signs, "java max metaspace", pool.getUsage().getMax());
-            }
-        }
-        return signs.toString();
-    }
-
-    private static void mega(StringBuilder signs, String name, long bytes) {
-        signs.append("n\t").append(name).append('\t').append(bytes / 1048576.0).append('\n');
-    }
-
-    private static void whole(StringBuilder signs, String name, long value) {
-        signs.append("i\t").append(name).append('\t').append(value).append('\n');
-    }
-
-    /** The JVM's own account of the metaspace, loader by loader; null where it gives none. */
-    static String metaspace() {
-        try {
-            javax.management.ObjectName commands = new javax.management.ObjectName("com.sun.management:type=DiagnosticCommand");
-            Object[] arguments = {new String[] {"show-loaders"}};
-            return (String) java.lang.management.ManagementFactory.getPlatformMBeanServer()
-                    .invoke(commands, "vmMetaspace", arguments, new String[] {String[].class.getName()});
-        } catch (javax.management.JMException | RuntimeException absent) {
-            return null;
-        }
-    }
-
     /** The module's own threads: how many, and the nanoseconds of processor time that those alive have used. */
     String threads() {
         Thread[] threads = new Thread[group.activeCount() + 32];
@@ -198,27 +113,6 @@ public final class Module {
             nanos += Math.max(0, times.isThreadCpuTimeSupported() ? times.getThreadCpuTime(threads[at].getId()) : 0);
         }
         return count + " " + nanos;
-    }
-
-    /** The packages that come from the JDK, always: a line each. */
-    static String packagesOfJdk() {
-        return String.join("\n", ModuleLoader.JDK);
-    }
-
-    /** The port of the base's own web server, where the base is a Spring Boot application that has one; null otherwise. */
-    static String basePort() {
-        try {
-            for (Object context : Sweep.contextsOfBase()) {
-                Object environment = context.getClass().getMethod("getEnvironment").invoke(context);
-                Object port = environment.getClass().getMethod("getProperty", String.class).invoke(environment, "local.server.port");
-                if (port != null) {
-                    return port.toString();
-                }
-            }
-        } catch (Throwable absent) {
-            // A base of another kind.
-        }
-        return null;
     }
 
     /** Makes a loader for a layer. */
@@ -270,6 +164,9 @@ public final class Module {
      * Whoever sets up what there is one of in a process, as logging, does so before any module.
      */
     private static void awaitBase() throws InterruptedException {
+        if (baseIsUp) {
+            return;
+        }
         Thread[] threads = new Thread[1024];
         int count = Group.root().enumerate(threads);
         for (int at = 0; at < count; at++) {
@@ -280,6 +177,7 @@ public final class Module {
                 }
             }
         }
+        baseIsUp = true;
     }
 
     /** The system properties of the module. */

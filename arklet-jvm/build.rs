@@ -9,6 +9,9 @@ use std::{
 
 type Error = Box<dyn std::error::Error>;
 
+/// Which classes are defined where: beside the base's, in a module's loader, beside the base's Tomcat.
+const GROUPS: [(&str, &str); 3] = [("BASE", "ark/jvm"), ("SPRING", "ark/spring"), ("TOMCAT", "ark/tomcat")];
+
 fn main() -> Result<(), Error> {
     let sources = Path::new("../ark-jvm/java");
     println!("cargo:rerun-if-changed={}", sources.display());
@@ -23,12 +26,13 @@ fn main() -> Result<(), Error> {
             println!(
                 "cargo:warning=there is no javac: the agent for JVMs is built without its Java side, and will say so when it is loaded"
             );
-            fs::create_dir_all(classes.join("ark/jvm"))?;
-            fs::create_dir_all(classes.join("ark/spring"))?;
+            for (_, folder) in GROUPS {
+                fs::create_dir_all(classes.join(folder))?;
+            }
         }
         Err(error) => return Err(error.into()),
     }
-    for (name, folder) in [("BASE", "ark/jvm"), ("SPRING", "ark/spring")] {
+    for (name, folder) in GROUPS {
         writeln!(list, "pub(crate) const {name}: &[(&str, &[u8])] = &[")?;
         let mut files: Vec<PathBuf> =
             fs::read_dir(classes.join(folder))?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;

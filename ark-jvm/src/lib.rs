@@ -7,7 +7,7 @@
 //! Read in this order: [`Limits`] (what a package may ask for), [`Blob`] and [`Archive`] (a jar, in place, also inside
 //! another), [`Manifest`] (what it says of itself), [`Layout`] and [`Package`] (what kind it is, what is its own and what are
 //! libraries), [`ClassPath`] (one table over many jars), [`share`] (who shares libraries, and until when), [`options`], [`declared`]
-//! (what a SOFAArk module may take from the base), [`why`] (where a class comes from), [`without_exits`] (what a class must not call),
+//! (what a SOFAArk module may take from the base), [`BaseJars`] (what the base has for modules), [`why`] (where a class comes from), [`without_exits`] (what a class must not call),
 //! [`Extracted`], [`metaspace`] (what loaders use), [`budget`] (whether there is room for one more), [`holders`] (what keeps an
 //! object, given a walk of the heap), [`settings`] (where an application says that it answers).
 //!
@@ -31,6 +31,7 @@
 #![deny(unsafe_code)]
 
 mod archive;
+mod base;
 mod blob;
 pub mod budget;
 mod class_file;
@@ -53,6 +54,7 @@ pub mod share;
 pub mod why;
 
 pub use archive::{Archive, Entry};
+pub use base::{Apart, BaseJars};
 pub use blob::{Blob, Digest, Origin};
 pub use class_file::{ClassVersionError, HEAD_BYTES, check_version};
 pub use class_path::{ClassPath, ClassPathError, Hit, Jar, class_file_name};

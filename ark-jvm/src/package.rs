@@ -127,6 +127,13 @@ impl Package {
         &self.libraries
     }
 
+    /// Whether it brings what it logs with: Logback or Log4j 2.
+    #[must_use]
+    pub fn has_logging(&self) -> bool {
+        let is_one = |name: &str| name.starts_with("logback-classic-") || name.starts_with("log4j-core-");
+        self.libraries.jars.iter().any(|blob| is_one(blob.origin().file_name()))
+    }
+
     /// Own classes and libraries under one table, for a module that shares nothing.
     ///
     /// # Errors
@@ -155,7 +162,7 @@ impl Package {
 }
 
 /// The jars that `layout` names, in its order.
-fn nested(archive: &Archive, layout: &Layout, limits: &Limits) -> Result<Vec<Blob>, ArchiveError> {
+pub(crate) fn nested(archive: &Archive, layout: &Layout, limits: &Limits) -> Result<Vec<Blob>, ArchiveError> {
     let mut entries: std::collections::HashMap<&str, _> = archive.entries().map(|entry| (entry.name(), entry)).collect();
     let mut room = limits.unpacked_bytes;
     let mut jars = Vec::with_capacity(layout.libraries.len());
@@ -211,6 +218,20 @@ impl Libraries {
             archives.push((archive, String::new()));
         }
         Ok(archives)
+    }
+}
+
+impl LibrarySet {
+    /// The identity of this set where its classes are linked in another way as well, which `ties` tells: to classes of the base.
+    #[must_use]
+    pub fn tied(self, ties: &str) -> Self {
+        if ties.is_empty() {
+            return self;
+        }
+        let mut hasher = Sha256::new();
+        hasher.update(self.0.0);
+        hasher.update(ties);
+        Self(Digest(hasher.finalize().into()))
     }
 }
 

@@ -7,7 +7,7 @@ mod support;
 use std::{path::PathBuf, thread};
 
 use ark_jvm::{
-    Archive, ClassPath, Extracted, Fault, Kind, Layout, LayoutError, Limits, Package, PackageError,
+    Apart, Archive, BaseJars, ClassPath, Extracted, Fault, Kind, Layout, LayoutError, Limits, Package, PackageError,
     declared::{self, Decision, Imports},
     why::{Place, View, why},
 };
@@ -386,4 +386,81 @@ fn a_class_that_is_not_found_comes_with_its_near_misses() {
 fn the_layout_of_a_jar_can_be_read_without_opening_its_libraries() {
     let archive = open(made(&boot())).unwrap();
     assert_eq!(Layout::read(&archive, &Limits::default()).unwrap().libraries.len(), 3);
+}
+
+/// A base with a Tomcat and two libraries, as a file.
+fn base_jars(folder: &std::path::Path) -> BaseJars {
+    let file = folder.join("base.jar");
+    let entries = [
+        ("META-INF/MANIFEST.MF", boot_manifest("3.5.16")),
+        ("BOOT-INF/classes/shop/App.class", class(17)),
+        ("BOOT-INF/classes/application.properties", b"of=base".to_vec()),
+        ("BOOT-INF/lib/tomcat-embed-core-10.1.55.jar", library("core")),
+        ("BOOT-INF/lib/tomcat-embed-el-10.1.55.jar", library("el")),
+        ("BOOT-INF/lib/one-1.0.jar", library("one")),
+        ("BOOT-INF/lib/other-1.0.jar", library("other")),
+    ];
+    std::fs::write(&file, made(&entries)).unwrap();
+    // What is no jar is left out: a folder, a file that is gone, one that is damaged.
+    let damaged = folder.join("damaged.jar");
+    std::fs::write(&damaged, b"PK\x03\x04").unwrap();
+    let class_path = format!("{}:{}:/nowhere.jar:{}", folder.display(), damaged.display(), file.display());
+    BaseJars::open(&class_path, &Limits::default(), FEATURE).unwrap()
+}
+
+#[test]
+fn a_module_joins_the_bases_container_where_every_jar_of_it_is_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = base_jars(folder.path());
+    let (core, el) = (blob("tomcat-embed-core-10.1.55.jar", library("core")), blob("tomcat-embed-el-10.1.55.jar", library("el")));
+    let other = blob("spring-web-6.2.19.jar", library("web"));
+    let shared = base.container(&[other.clone(), core.clone(), el.clone()], false).unwrap();
+    assert_eq!(shared, ["tomcat-embed-core-10.1.55.jar", "tomcat-embed-el-10.1.55.jar"]);
+    // It need not have all of them.
+    assert_eq!(base.container(std::slice::from_ref(&core), false).unwrap().len(), 1);
+
+    let newer = blob("tomcat-embed-core-10.1.56.jar", library("newer"));
+    let apart = base.container(&[newer, el], false).unwrap_err();
+    assert_eq!(
+        apart.to_string(),
+        "its tomcat-embed-core-10.1.56.jar is not byte for byte the same as the base's tomcat-embed-core-10.1.55.jar"
+    );
+    let unknown = blob("tomcat-embed-websocket-10.1.55.jar", library("websocket"));
+    assert!(base.container(&[core, unknown], false).unwrap_err().to_string().ends_with("the base's nothing"));
+    assert_eq!(base.container(std::slice::from_ref(&other), false), Err(Apart::NoContainer));
+    assert_eq!(base.container(&[other], true).unwrap(), [""; 0], "it takes all of it from the base");
+    let none = BaseJars::open("", &Limits::default(), FEATURE).unwrap();
+    assert_eq!(none.container(&[blob("tomcat-embed-core-10.1.55.jar", library("core"))], false), Err(Apart::NoneInBase));
+}
+
+#[test]
+fn of_the_base_a_module_sees_what_its_rules_allow_and_never_its_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = base_jars(folder.path());
+    let package = open(made(&biz())).map(|archive| Package::of(archive, &Limits::default(), FEATURE).unwrap()).unwrap();
+    let Kind::ArkBiz(biz) = &package.layout().kind else { panic!("{:?}", package.layout().kind) };
+    let declares = Imports::of(biz);
+    let anything = Imports::default();
+    for (class, declared, undeclared) in
+        [("lib.one.A", true, true), ("lib.other.A", false, true), ("shop.App", false, true), ("shop.InSomeFolder", false, true)]
+    {
+        assert_eq!(base.class(class, &declares).is_allowed(), declared, "{class}");
+        assert_eq!(base.class(class, &anything).is_allowed(), undeclared, "{class}");
+    }
+    let seen =
+        |name: &str, rules: &Imports| base.resources(name, rules).map(|hit| hit.jar().origin().file_name().to_owned()).collect::<Vec<_>>();
+    assert_eq!(seen("lib/one/A.class", &declares), ["one-1.0.jar"]);
+    assert!(seen("application.properties", &declares).is_empty());
+    assert!(seen("application.properties", &anything).is_empty());
+    assert!(seen("lib/other/A.class", &declares).is_empty());
+    assert_eq!(base.why("lib.other.A", &declares).unwrap().1, Decision::Refused(declared::Refused::NotDeclared));
+    assert_eq!(base.why("lib.none.A", &declares), None);
+}
+
+#[test]
+fn libraries_that_are_tied_to_the_base_are_another_set() {
+    let package = open(made(&boot())).map(|archive| Package::of(archive, &Limits::default(), FEATURE).unwrap()).unwrap();
+    let set = package.libraries().set();
+    assert_eq!(set.tied(""), set);
+    assert!(set.tied("a") != set && set.tied("a") == set.tied("a") && set.tied("a") != set.tied("b"));
 }

@@ -35,7 +35,7 @@ pub(crate) struct Options {
     /// A bound in place of the manifest's, e.g. `memory-bytes=33554432`; again for each.
     #[arg(long, value_name = "KEY=VALUE", value_parser = limit)]
     limit: Vec<(String, u64)>,
-    /// A setting of its kind of module, e.g. `share=set` for one on the JVM; again for each.
+    /// A setting of its kind of module, e.g. `share=set` or `web=join` for one on the JVM; again for each.
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     option: Vec<(String, String)>,
     /// How long the install may take: `500ms`, `60s`, `2m`; the base's default where nobody says.

@@ -8,7 +8,7 @@ use std::{
 
 use ark_jvm::{
     metaspace::{self, LoaderUsage},
-    why::{Place, View, why},
+    why::{AskBase, Place, View, why},
 };
 use ark_model::{
     Failure, ModuleId,
@@ -33,6 +33,8 @@ pub(crate) struct Look {
     module: Weak<Global>,
     own: i64,
     layer: Option<Layer>,
+    /// Whose web server answers for it, for people.
+    pub(crate) web: String,
 }
 
 #[derive(Clone)]
@@ -49,7 +51,7 @@ impl Look {
             path: leased.layer.path.get(),
             users: Arc::new(leased.users()),
         });
-        Self { id: Arc::clone(id), module: Arc::downgrade(module), own, layer }
+        Self { id: Arc::clone(id), module: Arc::downgrade(module), own, layer, web: String::new() }
     }
 
     pub(crate) async fn inspect(self) -> Inspection {
@@ -69,6 +71,7 @@ impl Look {
                 notes.insert("layer".to_owned(), "none: it has no libraries".to_owned());
             }
         }
+        notes.insert("web server".to_owned(), self.web.clone());
         if let Some((threads, nanos)) = self.threads().await {
             uses.push(Resource::new("threads", threads, "threads"));
             uses.push(Resource::new("cpu of its live threads", nanos / 1_000_000, "ms"));
@@ -92,14 +95,18 @@ impl Look {
         let jdk = packages_of_jdk().await?;
         let own = shelf::get(self.own).ok_or_else(|| ending(vm::Ended))?;
         let layer = self.layer.as_ref().and_then(|layer| Some((&*layer.name, shelf::get(layer.path)?)));
-        let others = shelf::others(&[self.own, self.layer.as_ref().map_or(0, |layer| layer.path)]);
+        // The last of its class paths is the one that is tied to the base.
+        let last = layer.as_ref().map_or(&own, |(_, shelved)| shelved);
+        let asked = last.imports().map_or(0, |(base, _)| base.handle.get());
+        let others = shelf::others(&[self.own, self.layer.as_ref().map_or(0, |layer| layer.path), asked]);
         let others: Vec<_> = others.iter().map(|(name, shelved)| (&**name, &shelved.path)).collect();
+        let ask_base = last.imports().map(|(base, rules)| |class: &str| base.jars.why(class, rules));
         let view = View {
             jdk: &|package| jdk.contains(package),
-            joined: &|_| None,
+            joined: &|class| last.jar_of_container(class),
             own: &own.path,
             layer: layer.as_ref().map(|(name, shelved)| (*name, &shelved.path)),
-            base: None,
+            base: ask_base.as_ref().map(|ask| ask as &AskBase<'_>),
             others: &others,
         };
         let answer = why(&class, &view);

@@ -121,6 +121,11 @@ impl Env {
         self.checked(jni!(self, CallStaticObjectMethodA, class, method, arguments.as_ptr()))
     }
 
+    pub(crate) fn call_static_void(self, class: jclass, method: jmethodID, arguments: &[jvalue]) -> Result<(), Thrown> {
+        jni!(self, CallStaticVoidMethodA, class, method, arguments.as_ptr());
+        self.check()
+    }
+
     pub(crate) fn call(self, object: jobject, method: jmethodID, arguments: &[jvalue]) -> Result<jobject, Thrown> {
         self.checked(jni!(self, CallObjectMethodA, object, method, arguments.as_ptr()))
     }
@@ -232,6 +237,10 @@ impl Env {
 
     pub(crate) fn is_kind_of(self, class: jclass, of: jclass) -> bool {
         jni!(self, IsAssignableFrom, class, of) == JNI_TRUE
+    }
+
+    pub(crate) fn is_a(self, object: jobject, class: jclass) -> bool {
+        jni!(self, IsInstanceOf, object, class) == JNI_TRUE
     }
 
     pub(crate) fn superclass(self, class: jclass) -> jclass {

@@ -6,6 +6,7 @@
 
 #![expect(unsafe_code, reason = "the interfaces of the JVM are C")]
 
+mod base;
 mod budget;
 mod classes;
 mod inspect;
@@ -137,14 +138,14 @@ fn begin(env: Env) -> Result<(), String> {
 
 /// The base, on threads of its own that are never attached to the VM.
 fn run(wanted: Wanted, ending: CancellationToken) {
-    let Wanted { options, share, keep } = wanted;
+    let Wanted { options, of_modules, keep } = wanted;
     options.start_log();
     let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("arklet").worker_threads(2).enable_all().build();
     let ended = runtime.map_err(|error| error.to_string()).and_then(|runtime| {
         let kinds = move |base: arklet::Builder| {
             let base = base.own(Arc::new(proxy::OfBase::default()));
             base.runtime(move |data| {
-                Ok(Arc::new(runtime::Jvm::new(&data.join("jars"), share, keep)?) as Arc<dyn ark::Runtime<gateway::Endpoint>>)
+                Ok(Arc::new(runtime::Jvm::new(&data.join("jars"), of_modules, keep)?) as Arc<dyn ark::Runtime<gateway::Endpoint>>)
             })
         };
         runtime.block_on(arklet::run(options, kinds, ending)).map_err(|problem| problem.to_string())

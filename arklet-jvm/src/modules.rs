@@ -18,7 +18,7 @@ static NEXT: AtomicI64 = AtomicI64::new(1);
 /// What is told of one module, and to whom.
 struct Told {
     log: Arc<LogBook>,
-    up: Mutex<Option<oneshot::Sender<Result<u16, String>>>>,
+    up: Mutex<Option<oneshot::Sender<Result<Up, String>>>>,
     over: Mutex<Option<oneshot::Sender<String>>>,
     /// The lines that have not ended yet, of standard output and of standard error.
     lines: [Mutex<Vec<u8>>; 2],
@@ -40,10 +40,21 @@ impl Drop for Number {
     }
 }
 
+/// A module that came up.
+#[derive(Debug)]
+pub(crate) struct Up {
+    /// The port of its web server; 0 where it has none.
+    pub(crate) port: u16,
+    /// What the base's web server knows it by, where it has joined that.
+    pub(crate) key: Option<String>,
+    /// Why it has not, where that was seen late.
+    pub(crate) apart: Option<String>,
+}
+
 /// What a module says about its start and its end.
 pub(crate) struct Ears {
-    /// The port of its web server, 0 where it has none; or why it did not come up.
-    pub(crate) up: oneshot::Receiver<Result<u16, String>>,
+    /// How it answers; or why it did not come up.
+    pub(crate) up: oneshot::Receiver<Result<Up, String>>,
     /// What runs on all the same, once it was stopped.
     pub(crate) over: oneshot::Receiver<String>,
 }
@@ -71,9 +82,9 @@ fn tell<T>(place: &Mutex<Option<oneshot::Sender<T>>>, value: T) {
     }
 }
 
-pub(crate) fn started(number: i64, port: u16) {
+pub(crate) fn started(number: i64, up: Up) {
     if let Some(told) = get(number) {
-        tell(&told.up, Ok(port));
+        tell(&told.up, Ok(up));
     }
 }
 

@@ -7,14 +7,19 @@ use std::{
     sync::OnceLock,
 };
 
-use ark_jvm::{class_file_name, without_exits};
+use ark_jvm::without_exits;
 use jni_sys::{JNIEnv, JNINativeMethod, jboolean, jbyte, jbyteArray, jclass, jint, jlong, jobject, jobjectArray, jstring};
 
 use crate::{
-    classes,
+    base, classes,
     jni::{Env, object},
-    modules, shelf, vm,
+    modules::{self, Up},
+    shelf::{self, Place},
+    vm,
 };
+
+/// `ark.jvm.Native.OF_BASE`.
+const OF_BASE: jlong = -2;
 
 /// All of them, as they are registered.
 pub(crate) fn table() -> Vec<JNINativeMethod> {
@@ -38,7 +43,9 @@ pub(crate) fn table() -> Vec<JNINativeMethod> {
         native(c"library", c"(JLjava/lang/String;)Ljava/lang/String;", library as *mut c_void),
         native(c"helper", c"(Ljava/lang/String;)[B", helper as *mut c_void),
         native(c"initialised", c"(Ljava/lang/Class;)Z", initialised as *mut c_void),
-        native(c"started", c"(JI)V", started as *mut c_void),
+        native(c"loaderOf", c"(Ljava/lang/String;)Ljava/lang/ClassLoader;", loader_of as *mut c_void),
+        native(c"answered", c"(JLjava/lang/String;)V", answered as *mut c_void),
+        native(c"started", c"(JILjava/lang/String;Ljava/lang/String;)V", started as *mut c_void),
         native(c"failed", c"(JLjava/lang/String;)V", failed as *mut c_void),
         native(c"ended", c"(JLjava/lang/String;)V", ended as *mut c_void),
         native(c"output", c"(JZ[BII)V", output as *mut c_void),
@@ -60,11 +67,12 @@ fn guard<T>(env: *mut JNIEnv, otherwise: T, body: impl FnOnce(Env) -> T) -> T {
 
 extern "system" fn find(env: *mut JNIEnv, _: jclass, path: jlong, name: jstring) -> jlong {
     guard(env, -1, |env| {
-        let name = class_file_name(&env.text(name));
-        let Some(shelved) = shelf::get(path) else { return -1 };
-        let Some(hit) = shelved.path.find(&name) else { return -1 };
-        let jar = i64::try_from(hit.jar_number()).unwrap_or(0);
-        jar << 32 | i64::from(hit.number())
+        let name = env.text(name);
+        match shelf::get(path).map_or(Place::Nowhere, |shelved| shelved.place_of(&name)) {
+            Place::Here { jar, entry } => i64::try_from(jar).unwrap_or(0) << 32 | i64::from(entry),
+            Place::InBase => OF_BASE,
+            Place::Nowhere => -1,
+        }
     })
 }
 
@@ -127,8 +135,9 @@ extern "system" fn bytes(env: *mut JNIEnv, _: jclass, path: jlong, name: jstring
     guard(env, ptr::null_mut(), |env| {
         let name = env.text(name);
         let Some(shelved) = shelf::get(path) else { return ptr::null_mut() };
-        let hit = shelved.path.find_all(&name).nth(usize::try_from(nth).unwrap_or(usize::MAX));
-        hit.and_then(|hit| hit.bytes().ok()).and_then(|bytes| env.bytes(&bytes).ok()).unwrap_or(ptr::null_mut())
+        let nth = usize::try_from(nth).unwrap_or(usize::MAX);
+        let bytes = shelved.resource(&name, nth, |_, hit| hit.bytes().ok().and_then(|bytes| env.bytes(&bytes).ok()));
+        bytes.flatten().unwrap_or(ptr::null_mut())
     })
 }
 
@@ -136,8 +145,8 @@ extern "system" fn bytes_at(env: *mut JNIEnv, _: jclass, path: jlong, url: jstri
     guard(env, ptr::null_mut(), |env| {
         let url = env.text(url);
         let Some(shelved) = shelf::get(path) else { return ptr::null_mut() };
-        let bytes = shelved.at(&url).and_then(|hit| hit.bytes().ok().and_then(|bytes| env.bytes(&bytes).ok()));
-        bytes.unwrap_or(ptr::null_mut())
+        let bytes = shelved.at(&url, |hit| hit.bytes().ok().and_then(|bytes| env.bytes(&bytes).ok()));
+        bytes.flatten().unwrap_or(ptr::null_mut())
     })
 }
 
@@ -145,9 +154,8 @@ extern "system" fn url(env: *mut JNIEnv, _: jclass, path: jlong, name: jstring, 
     guard(env, ptr::null_mut(), |env| {
         let name = env.text(name);
         let Some(shelved) = shelf::get(path) else { return ptr::null_mut() };
-        let hit = shelved.path.find_all(&name).nth(usize::try_from(nth).unwrap_or(usize::MAX));
-        let url = hit.and_then(|hit| shelved.url_of(&hit));
-        url.and_then(|url| env.string(&url).ok()).unwrap_or(ptr::null_mut())
+        let url = shelved.resource(&name, usize::try_from(nth).unwrap_or(usize::MAX), |whose, hit| whose.url_of(hit));
+        url.flatten().and_then(|url| env.string(&url).ok()).unwrap_or(ptr::null_mut())
     })
 }
 
@@ -189,7 +197,7 @@ extern "system" fn library(env: *mut JNIEnv, _: jclass, path: jlong, file: jstri
 extern "system" fn helper(env: *mut JNIEnv, _: jclass, name: jstring) -> jbyteArray {
     guard(env, ptr::null_mut(), |env| {
         let name = env.text(name).replace('.', "/");
-        let class = classes::SPRING.iter().find(|(known, _)| *known == name);
+        let class = classes::SPRING.iter().chain(classes::TOMCAT).find(|(known, _)| *known == name);
         class.and_then(|(_, bytes)| env.bytes(bytes).ok()).unwrap_or(ptr::null_mut())
     })
 }
@@ -198,8 +206,25 @@ extern "system" fn initialised(env: *mut JNIEnv, _: jclass, class: jclass) -> jb
     guard(env, false, |_| vm::get().is_ok_and(|vm| vm.jvmti.is_initialised(class)))
 }
 
-extern "system" fn started(env: *mut JNIEnv, _: jclass, module: jlong, port: jint) {
-    guard(env, (), |_| modules::started(module, u16::try_from(port).unwrap_or(0)));
+extern "system" fn loader_of(env: *mut JNIEnv, _: jclass, name: jstring) -> jobject {
+    guard(env, ptr::null_mut(), |env| {
+        let Ok(vm) = vm::get() else { return ptr::null_mut() };
+        let wanted = format!("L{};", env.text(name).replace('.', "/"));
+        let loaders = vm.jvmti.loaded_classes().into_iter().filter(|class| vm.jvmti.signature(*class) == wanted);
+        let mut loaders = loaders.map(|class| vm.jvmti.loader_of(class)).filter(|loader| !loader.is_null());
+        loaders.find(|loader| !env.is_a(*loader, vm.names.module_loader.get())).unwrap_or(ptr::null_mut())
+    })
+}
+
+extern "system" fn answered(env: *mut JNIEnv, _: jclass, question: jlong, answer: jstring) {
+    guard(env, (), |env| base::answered(question, env.text(answer)));
+}
+
+extern "system" fn started(env: *mut JNIEnv, _: jclass, module: jlong, port: jint, key: jstring, apart: jstring) {
+    guard(env, (), |env| {
+        let given = |text: jstring| (!text.is_null()).then(|| env.text(text));
+        modules::started(module, Up { port: u16::try_from(port).unwrap_or(0), key: given(key), apart: given(apart) });
+    });
 }
 
 extern "system" fn failed(env: *mut JNIEnv, _: jclass, module: jlong, problem: jstring) {

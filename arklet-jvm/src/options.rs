@@ -1,8 +1,8 @@
 //! What stands behind `-agentpath:…=`, in the words of the arklet binary.
 
-use std::{ffi::OsString, time::Duration};
+use std::{collections::BTreeMap, ffi::OsString, time::Duration};
 
-use ark_jvm::share::Share;
+use ark_jvm::options::Options as OfModules;
 use arklet::Options;
 use clap::Parser;
 
@@ -14,7 +14,8 @@ const KEEP: Duration = Duration::from_secs(60);
 /// What the agent is to do.
 pub(crate) struct Wanted {
     pub(crate) options: Options,
-    pub(crate) share: Share,
+    /// What holds for modules whose order does not say.
+    pub(crate) of_modules: OfModules,
     /// How long libraries stay after the last module that has them.
     pub(crate) keep: Duration,
 }
@@ -25,7 +26,8 @@ pub(crate) struct Wanted {
 /// A text for whoever wrote the option.
 pub(crate) fn read(text: &str) -> Result<Wanted, String> {
     let mut arguments = vec![OsString::from("arklet")];
-    let mut share = std::env::var("ARKLET_SHARE").ok();
+    let given = ["share", "web"].map(|key| Some((key.to_owned(), std::env::var(format!("ARKLET_{}", key.to_uppercase())).ok()?)));
+    let mut of_modules: BTreeMap<String, String> = given.into_iter().flatten().collect();
     let mut keep = std::env::var("ARKLET_KEEP").ok();
     let mut gateway = std::env::var_os("ARKLET_GATEWAY").is_some();
     for option in text.split(',').filter(|option| !option.is_empty()) {
@@ -35,8 +37,8 @@ pub(crate) fn read(text: &str) -> Result<Wanted, String> {
         let option = match key {
             "listen" | "gateway" | "data-dir" | "token-file" | "modules-dir" | "log" | "name" | "identity" | "cluster" => key,
             "controller" => "heartbeat",
-            "share" => {
-                share = Some(value.to_owned());
+            "share" | "web" => {
+                of_modules.insert(key.to_owned(), value.to_owned());
                 continue;
             }
             "keep" => {
@@ -44,7 +46,8 @@ pub(crate) fn read(text: &str) -> Result<Wanted, String> {
                 continue;
             }
             _ => {
-                let known = "listen, gateway, data-dir, token-file, modules-dir, controller, share, keep, log, name, identity, cluster";
+                let known =
+                    "listen, gateway, data-dir, token-file, modules-dir, controller, share, web, keep, log, name, identity, cluster";
                 return Err(format!("{key:?} is no option of the agent; there are {known}"));
             }
         };
@@ -61,7 +64,7 @@ pub(crate) fn read(text: &str) -> Result<Wanted, String> {
     if !gateway {
         arguments.push(format!("--gateway={GATEWAY}").into());
     }
-    let share = share.as_deref().map_or(Ok(Share::default()), str::parse::<Share>).map_err(|error| error.to_string())?;
+    let of_modules = OfModules::default().with(&of_modules).map_err(|error| error.to_string())?;
     let keep = match keep.as_deref().map(str::parse) {
         None => KEEP,
         Some(Ok(seconds)) => Duration::from_secs(seconds),
@@ -72,5 +75,5 @@ pub(crate) fn read(text: &str) -> Result<Wanted, String> {
         let first = text.lines().next().unwrap_or_default();
         first.strip_prefix("error: ").unwrap_or(first).to_owned()
     })?;
-    Ok(Wanted { options, share, keep })
+    Ok(Wanted { options, of_modules, keep })
 }

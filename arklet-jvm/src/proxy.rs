@@ -12,14 +12,14 @@ use std::{
 use ark_model::Reason;
 use futures_util::{TryFutureExt, future::BoxFuture};
 use gateway::{Body, RequestId, Upstream, UpstreamError};
-use http::{HeaderValue, Request, Response, Uri, header, uri::PathAndQuery};
+use http::{HeaderName, HeaderValue, Request, Response, Uri, header, uri::PathAndQuery};
 use http_body_util::BodyExt;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
 
-use crate::vm;
+use crate::{base, vm};
 
 /// How many threads get connections of their own; beyond, two threads share theirs.
 const LANES: usize = 64;
@@ -32,12 +32,22 @@ type Connections = Client<HttpConnector, Body>;
 /// A web server on this machine. A request and its answer stay on the thread that accepted the request.
 pub(crate) struct Proxy {
     port: u16,
+    /// What the base's web server knows a module by that has joined it.
+    key: Option<Arc<str>>,
     lanes: Box<[OnceLock<Connections>]>,
 }
 
+/// `ark.tomcat.Door.KEY`.
+const KEY: HeaderName = HeaderName::from_static("ark-instance");
+
 impl Proxy {
     pub(crate) fn new(port: u16) -> Self {
-        Self { port, lanes: (0..LANES).map(|_| OnceLock::new()).collect() }
+        Self { port, key: None, lanes: (0..LANES).map(|_| OnceLock::new()).collect() }
+    }
+
+    /// A module that the base's web server on `port` knows by `key`.
+    pub(crate) fn joined(port: u16, key: &str) -> Self {
+        Self { key: Some(key.into()), ..Self::new(port) }
     }
 
     fn connections(&self) -> Option<Connections> {
@@ -77,6 +87,9 @@ impl Upstream for Proxy {
         {
             request.headers_mut().insert(header::HOST, host);
         }
+        if let Some(key) = self.key.as_deref().and_then(|key| HeaderValue::from_str(key).ok()) {
+            request.headers_mut().insert(KEY, key);
+        }
         *request.uri_mut() = uri;
         *request.version_mut() = http::Version::HTTP_11;
         let port = self.port;
@@ -85,6 +98,12 @@ impl Upstream for Proxy {
             let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
             failed(Reason::ModuleFailed, format!("its web server on port {port} did not answer: {error}{cause}"))
         }))
+    }
+
+    fn routed(&self, on: bool) {
+        if let Some(key) = &self.key {
+            base::open(Arc::clone(key), on);
+        }
     }
 
     /// Its context path is the application's own: links, redirects and cookies are made with it.
@@ -107,7 +126,7 @@ impl Upstream for OfBase {
         // It may not be up yet: it is looked for until it is found.
         let (server, id) = (Arc::clone(&self.server), id.clone());
         Box::pin(async move {
-            let Some(port) = vm::ask(|names| names.base_port).await.and_then(|port| port.parse().ok()) else {
+            let Some(port) = vm::ask_of(|names| (&names.base, names.base_port)).await.and_then(|port| port.parse().ok()) else {
                 return Err(UpstreamError { reason: Reason::NoRoute, message: "the base has no web server".to_owned() });
             };
             server.get_or_init(|| Proxy::new(port)).call(request, &id).await

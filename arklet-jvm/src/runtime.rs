@@ -10,9 +10,10 @@ use std::{
 use ark::{ModuleSpec, Package as Stored, Prepared, Runtime, Sign, Started};
 use ark_jvm::{
     Extracted, Kind, LibrarySet, Limits, Package,
-    options::Options,
+    declared::Imports,
+    options::{Options, Web},
     settings,
-    share::{LayerKey, Layers, Lease, Released, Scope, Share},
+    share::{LayerKey, Layers, Lease, Released, Scope},
     why::suspect,
 };
 use ark_model::{
@@ -23,12 +24,13 @@ use futures_util::future::BoxFuture;
 use gateway::Endpoint;
 
 use crate::{
+    base,
     budget::{self, Taken},
     inspect::Look,
-    jni::{Global, long, object},
-    modules,
+    jni::{Global, boolean, long, object},
+    modules::{self, Up},
     served::{self, Served, Vital},
-    shelf::{self, Handle},
+    shelf::{self, Handle, Ties},
     vm,
 };
 
@@ -48,7 +50,7 @@ pub(crate) struct Jvm {
 pub(crate) struct Shared {
     extracted: Extracted,
     taken: Taken,
-    share: Share,
+    options: Options,
     layers: Mutex<Shelf>,
 }
 
@@ -158,10 +160,8 @@ impl Shared {
         }
     }
 
-    /// The layer of a package's libraries for a module; none where it has no libraries.
-    fn lease(self: &Arc<Self>, spec: &ModuleSpec, package: &Package) -> Result<Option<Leased>, Failure> {
-        let options = Options { share: self.share }.with(&spec.options);
-        let share = options.map_err(|error| Failure::new(Reason::InvalidRequest, format!("{}: {error}", spec.id)))?.share;
+    /// The layer of a package's libraries for a module, tied to the base by `ties`; none where it has no libraries.
+    fn lease(self: &Arc<Self>, spec: &ModuleSpec, options: Options, package: &Package, ties: &Ties) -> Result<Option<Leased>, Failure> {
         if package.libraries().jars().is_empty() {
             return Ok(None);
         }
@@ -169,13 +169,13 @@ impl Shared {
         let set = known.unwrap_or_else(|| package.libraries().set());
         let mut shelf = self.shelf();
         shelf.sets.insert(Arc::clone(&spec.package.sha256), set);
-        let lease = shelf.decided.acquire(share, spec.id.name(), &spec.id.to_string(), set).lease;
+        let lease = shelf.decided.acquire(options.share, spec.id.name(), &spec.id.to_string(), set.tied(&ties.text())).lease;
         let layer = match shelf.made.get(lease.key()) {
             Some(layer) => Arc::clone(layer),
             None => match package.libraries().class_path() {
                 Ok(path) => {
                     let name: Arc<str> = lease.key().to_string().into();
-                    let path = shelf::put(Arc::clone(&name), path, self.extracted.clone());
+                    let path = shelf::put(Arc::clone(&name), path, self.extracted.clone(), ties.clone());
                     let layer = Arc::new(Layer { name, path, loader: Mutex::default() });
                     shelf.made.insert(lease.key().clone(), Arc::clone(&layer));
                     layer
@@ -188,14 +188,46 @@ impl Shared {
         };
         Ok(Some(Leased { layer, lease: Some(lease), shared: Arc::clone(self) }))
     }
+
+    /// Whose web server answers for a module, and what it has from the base.
+    async fn ties(&self, spec: &ModuleSpec, options: Options, package: &Package) -> Result<(Server, Ties), Failure> {
+        let rules = match &package.layout().kind {
+            Kind::ArkBiz(biz) => Some(Imports::of(biz)),
+            Kind::Boot { .. } | Kind::Plain => None,
+        };
+        if rules.is_none() && options.web == Web::Own {
+            return Ok((Server::own("it has one of its own, for web=own".to_owned()), Ties::default()));
+        }
+        let base = base::get(&self.extracted).await?;
+        let imports = rules.is_some();
+        let mut ties = Ties { container: Vec::new(), imports: rules.map(|rules| (base, rules)) };
+        let apart = match options.web {
+            Web::Own => return Ok((Server::own("it has one of its own, for web=own".to_owned()), ties)),
+            Web::Join | Web::Auto => match base.jars.container(package.libraries().jars(), imports) {
+                Err(apart) => apart.to_string(),
+                Ok(container) => match base::web_server().await {
+                    Err(apart) => apart,
+                    Ok(()) => {
+                        ties.container = container;
+                        return Ok((Server { joins: true, has_to_join: options.web == Web::Join, why: String::new() }, ties));
+                    }
+                },
+            },
+        };
+        if options.web == Web::Join {
+            let text = format!("{} cannot join the base's web server: {apart}; with web=auto or web=own it has one of its own", spec.id);
+            return Err(Failure::new(Reason::ImportUnknown, text));
+        }
+        Ok((Server::own(format!("it has one of its own: {apart}")), ties))
+    }
 }
 
 impl Jvm {
     /// Keeps what it has to write out in `folder`.
-    pub(crate) fn new(folder: &Path, share: Share, keep: Duration) -> Result<Self, Failure> {
+    pub(crate) fn new(folder: &Path, options: Options, keep: Duration) -> Result<Self, Failure> {
         let extracted = Extracted::open(folder).map_err(|error| Failure::new(Reason::Internal, error.to_string()))?;
         let shelf = Shelf { decided: Layers::new(keep), made: HashMap::new(), sets: HashMap::new() };
-        Ok(Self { shared: Arc::new(Shared { extracted, taken: Taken::default(), share, layers: Mutex::new(shelf) }) })
+        Ok(Self { shared: Arc::new(Shared { extracted, taken: Taken::default(), options, layers: Mutex::new(shelf) }) })
     }
 }
 
@@ -253,12 +285,18 @@ impl Runtime<Endpoint> for Jvm {
         Box::pin(async move {
             let package = open(&spec.package).await?;
             let (shared, spec) = (Arc::clone(&self.shared), Arc::new(spec.clone()));
+            let options = self.shared.options.with(&spec.options);
+            let options = options.map_err(|error| Failure::new(Reason::InvalidRequest, format!("{}: {error}", spec.id)))?;
+            let (server, ties) = self.shared.ties(&spec, options, &package).await?;
             let ready = tokio::task::spawn_blocking(move || {
                 shared.expire();
-                let leased = shared.lease(&spec, &package)?;
-                let own = shelf::put(spec.id.to_string().into(), package.own().clone(), shared.extracted.clone());
+                let leased = shared.lease(&spec, options, &package, &ties)?;
+                let (importing, logs) = (ties.imports.is_some(), package.has_logging());
+                // What is behind all of the module's own is the base.
+                let ties = if leased.is_some() { Ties::default() } else { ties };
+                let own = shelf::put(spec.id.to_string().into(), package.own().clone(), shared.extracted.clone(), ties);
                 let main = package.layout().start_class.clone();
-                Ok(Ready { main, own, leased, spec, taken: shared.taken.clone() })
+                Ok(Ready { main, own, leased, spec, server, importing, logs, taken: shared.taken.clone() })
             });
             let ready: Result<Ready, Failure> =
                 ready.await.map_err(|error| Failure::new(Reason::Internal, format!("preparing a package broke off: {error}")))?;
@@ -280,12 +318,43 @@ impl Runtime<Endpoint> for Jvm {
     }
 }
 
+/// Whose web server is to answer for a module.
+struct Server {
+    /// Whether it is the base's, where the application lets it.
+    joins: bool,
+    /// Whether the module is not to be there otherwise.
+    has_to_join: bool,
+    /// Why it is the module's own.
+    why: String,
+}
+
+impl Server {
+    fn own(why: String) -> Self {
+        Self { joins: false, has_to_join: false, why }
+    }
+
+    /// Whose it has become, for people.
+    fn told(&self, up: &Up) -> String {
+        match (up.port, &up.key, &up.apart) {
+            (0, ..) => "none: the module has no web server".to_owned(),
+            (port, Some(_), _) => format!("the base's Tomcat on port {port}, which it has joined"),
+            (port, None, Some(apart)) => format!("port {port} of this machine: it has one of its own: {apart}"),
+            (port, None, None) => format!("port {port} of this machine: {}", self.why),
+        }
+    }
+}
+
 /// A module whose class paths are there.
 struct Ready {
     spec: Arc<ModuleSpec>,
     main: String,
     own: Handle,
     leased: Option<Leased>,
+    server: Server,
+    /// Whether some of its classes are the base's.
+    importing: bool,
+    /// Whether it brings what it logs with.
+    logs: bool,
     taken: Taken,
 }
 
@@ -304,7 +373,9 @@ impl Ready {
         // These outrank arguments, which may say otherwise.
         let argued =
             |key: &str| self.spec.args.iter().any(|argument| argument.strip_prefix("--").is_some_and(|rest| rest.starts_with(key)));
-        let unless_given = unless_given.into_iter().filter(|(key, _)| !argued(key));
+        // Logging that is the base's is set up, and not a module's to set up anew.
+        let logging = (self.importing && !self.logs).then_some(("org.springframework.boot.logging.LoggingSystem", "none"));
+        let unless_given = unless_given.into_iter().chain(logging).filter(|(key, _)| !argued(key));
         let given = self.spec.grants.config.iter().map(|(key, value)| (key.as_str(), value.as_str()));
         // Where it listens and answers is the base's to say: the last of a key counts.
         let always = [
@@ -322,7 +393,8 @@ impl Prepared<Endpoint> for Ready {
         Box::pin(async move {
             let settings = self.settings(&self.spec.context_path);
             let environment: Vec<String> = self.spec.grants.env.iter().flat_map(|(key, value)| [key.clone(), value.clone()]).collect();
-            let Self { spec, main, own, leased, taken } = *self;
+            let Self { spec, main, own, leased, server, importing, logs: _, taken } = *self;
+            let (joins, has_to_join) = (server.joins, server.has_to_join);
             let (number, ears) = modules::listen(&spec.log);
             let (id, name, path, arguments) = (number.get(), spec.id.to_string(), own.get(), spec.args.clone());
             let layer = leased.as_ref().map(|leased| Arc::clone(&leased.layer));
@@ -355,6 +427,9 @@ impl Prepared<Endpoint> for Ready {
                         object(env.strings(&arguments)?),
                         object(env.strings(&settings)?),
                         object(env.strings(&environment)?),
+                        boolean(joins),
+                        boolean(has_to_join),
+                        boolean(importing),
                     ];
                     let module = env.call_static(names.module.get(), names.start, &arguments)?;
                     let loader = env.get(module, names.loader);
@@ -363,19 +438,20 @@ impl Prepared<Endpoint> for Ready {
                 start().map_err(|thrown: crate::jni::Thrown| thrown.to_string())
             });
             let (module, loader) = began.await.map_err(ending)?.map_err(&failed)?;
-            let look = Look::new(&spec.id, &module, own.get(), leased.as_ref());
+            let mut look = Look::new(&spec.id, &module, own.get(), leased.as_ref());
             // From here on giving up means ending the module.
             let vital = Vital { spec: Arc::clone(&spec), number, module, loader, own, leased, over: ears.over };
             let mut abandoned = Abandoned(Some(vital));
-            let port = match ears.up.await {
-                Ok(Ok(port)) => port,
+            let up = match ears.up.await {
+                Ok(Ok(up)) => up,
                 Ok(Err(problem)) => return Err(failed(format!("{problem}{}; its log says more", diagnosis(&problem, look).await))),
                 Err(_) => return Err(failed("the JVM is ending".to_owned())),
             };
             let of_layer = layer_name.map(|name| (name.to_string(), name.to_string()));
             taken.learn(of_layer.into_iter().chain([(spec.package.sha256.to_string(), spec.id.to_string())]).collect());
             let Some(vital) = abandoned.0.take() else { return Err(failed("it was given up".to_owned())) };
-            Ok(Started { running: Box::new(Served::new(vital, look, port)), refined: None })
+            look.web = server.told(&up);
+            Ok(Started { running: Box::new(Served::new(vital, look, &up)), refined: None })
         })
     }
 }

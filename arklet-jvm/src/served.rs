@@ -14,9 +14,9 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::{
     inspect::Look,
-    jni::{Global, Thrown, Weak, boolean, long, object},
+    jni::{Global, Thrown, Weak, boolean, long},
     leaks::{self, Loaders},
-    modules::Number,
+    modules::{Number, Up},
     proxy::{Proxy, Silent},
     runtime::Leased,
     shelf::Handle,
@@ -63,10 +63,14 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    pub(crate) fn new(vital: Vital, look: Look, port: u16) -> Self {
-        let endpoint: Endpoint = if port == 0 { Arc::new(Silent) } else { Arc::new(Proxy::new(port)) };
+    pub(crate) fn new(vital: Vital, look: Look, up: &Up) -> Self {
+        let endpoint: Endpoint = match (up.port, &up.key) {
+            (0, _) => Arc::new(Silent),
+            (port, None) => Arc::new(Proxy::new(port)),
+            (port, Some(key)) => Arc::new(Proxy::joined(port, key)),
+        };
         let spec = Arc::clone(&vital.spec);
-        Self { spec, endpoint, has_server: port != 0, look, vital: Mutex::new(Some(vital)), said: Mutex::default() }
+        Self { spec, endpoint, has_server: up.port != 0, look, vital: Mutex::new(Some(vital)), said: Mutex::default() }
     }
 }
 
@@ -191,8 +195,7 @@ impl Vital {
             let alone = leased.as_ref().is_some_and(Leased::is_alone);
             let mut loaders = vec![loader];
             let swept = vm::get().map_err(|ended| Thrown(ended.to_string())).and_then(|vm| {
-                let arguments = [object(layer.unwrap_or(std::ptr::null_mut())), boolean(alone)];
-                let told = env.call(module.get(), vm.names.reclaim, &arguments)?;
+                let told = env.call(module.get(), vm.names.reclaim, &[boolean(alone)])?;
                 Ok(env.text(told))
             });
             if alone && let Some(layer) = layer {

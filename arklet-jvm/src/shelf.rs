@@ -10,7 +10,9 @@ use std::{
     },
 };
 
-use ark_jvm::{ClassPath, Extracted, Hit};
+use ark_jvm::{ClassPath, Extracted, Hit, class_file_name, declared::Imports};
+
+use crate::base::Base;
 
 static SHELF: RwLock<Option<HashMap<i64, Arc<Shelved>>>> = RwLock::new(None);
 static NEXT: AtomicI64 = AtomicI64::new(1);
@@ -21,8 +23,36 @@ pub(crate) struct Shelved {
     name: Arc<str>,
     pub(crate) path: ClassPath,
     extracted: Extracted,
+    ties: Ties,
     /// The files of its jars as URLs have them, once somebody has asked.
     files: Vec<OnceLock<Option<String>>>,
+}
+
+/// How a class path is tied to the base's.
+#[derive(Clone, Default)]
+pub(crate) struct Ties {
+    /// Its jars whose classes are the base's, which has the same jars: those of the servlet container that its module joins.
+    pub(crate) container: Vec<String>,
+    /// What it lacks may come from the base, by these rules.
+    pub(crate) imports: Option<(&'static Base, Imports)>,
+}
+
+impl Ties {
+    /// They as text, equal where they are; empty where there are none.
+    pub(crate) fn text(&self) -> String {
+        let rules = self.imports.as_ref().map(|(_, rules)| format!("{rules:?}")).unwrap_or_default();
+        if self.container.is_empty() { rules } else { format!("{:?} {rules}", self.container) }
+    }
+}
+
+/// Where a class comes from.
+pub(crate) enum Place {
+    /// The class path, by the numbers of its jar and its entry.
+    Here { jar: usize, entry: u32 },
+    /// The base.
+    InBase,
+    /// Not from here.
+    Nowhere,
 }
 
 /// A class path that stands on the shelf as long as this lives. Its handle is never used again.
@@ -41,10 +71,10 @@ impl Drop for Handle {
     }
 }
 
-pub(crate) fn put(name: Arc<str>, path: ClassPath, extracted: Extracted) -> Handle {
+pub(crate) fn put(name: Arc<str>, path: ClassPath, extracted: Extracted, ties: Ties) -> Handle {
     let handle = NEXT.fetch_add(1, Ordering::Relaxed);
     let files = path.jars().iter().map(|_| OnceLock::new()).collect();
-    let shelved = Arc::new(Shelved { name, path, extracted, files });
+    let shelved = Arc::new(Shelved { name, path, extracted, ties, files });
     SHELF.write().unwrap_or_else(PoisonError::into_inner).get_or_insert_default().insert(handle, shelved);
     Handle(handle)
 }
@@ -76,14 +106,60 @@ impl Shelved {
         known.as_deref()
     }
 
+    /// Where the class `class`, `org.example.A`, comes from.
+    pub(crate) fn place_of(&self, class: &str) -> Place {
+        match self.path.find(&class_file_name(class)) {
+            Some(hit) if self.is_of_container(&hit) => Place::InBase,
+            Some(hit) => Place::Here { jar: hit.jar_number(), entry: hit.number() },
+            None => match &self.ties.imports {
+                Some((base, rules)) if base.jars.class(class, rules).is_allowed() => Place::InBase,
+                Some(_) | None => Place::Nowhere,
+            },
+        }
+    }
+
+    fn is_of_container(&self, hit: &Hit<'_>) -> bool {
+        !self.ties.container.is_empty() && self.ties.container.iter().any(|jar| jar == hit.jar().origin().file_name())
+    }
+
+    /// The jar of this path that has the class `class`, where that is the container's.
+    pub(crate) fn jar_of_container(&self, class: &str) -> Option<String> {
+        let hit = self.path.find_class(class)?;
+        self.is_of_container(&hit).then(|| hit.jar().origin().file_name().to_owned())
+    }
+
+    pub(crate) fn imports(&self) -> Option<&(&'static Base, Imports)> {
+        self.ties.imports.as_ref()
+    }
+
+    /// What `answer` makes of the `nth` resource with this name, and of the path that has it: first those of its own, then those of the base.
+    pub(crate) fn resource<T>(&self, name: &str, nth: usize, answer: impl FnOnce(&Self, &Hit<'_>) -> T) -> Option<T> {
+        if let Some(hit) = self.path.find_all(name).nth(nth) {
+            return Some(answer(self, &hit));
+        }
+        let (base, rules) = self.ties.imports.as_ref()?;
+        let further = nth - self.path.find_all(name).count();
+        let of_base = get(base.handle.get())?;
+        let hit = base.jars.resources(name, rules).nth(further)?;
+        Some(answer(&of_base, &hit))
+    }
+
     /// The URL of what was found.
     pub(crate) fn url_of(&self, hit: &Hit<'_>) -> Option<String> {
         let file = self.file(hit.jar_number())?;
         Some(format!("jar:file:{file}!/{}", encoded(&hit.name_in_jar())))
     }
 
-    /// What has this URL.
-    pub(crate) fn at(&self, url: &str) -> Option<Hit<'_>> {
+    /// What `answer` makes of what has this URL.
+    pub(crate) fn at<T>(&self, url: &str, answer: impl FnOnce(&Hit<'_>) -> T) -> Option<T> {
+        if let Some(hit) = self.own_at(url) {
+            return Some(answer(&hit));
+        }
+        let (base, _) = self.ties.imports.as_ref()?;
+        get(base.handle.get())?.own_at(url).map(|hit| answer(&hit))
+    }
+
+    fn own_at(&self, url: &str) -> Option<Hit<'_>> {
         let (file, name) = url.strip_prefix("jar:file:")?.split_once("!/")?;
         let jar = self.files.iter().position(|known| known.get().and_then(Option::as_deref) == Some(file))?;
         self.path.find_in_jar(jar, &decoded(name))

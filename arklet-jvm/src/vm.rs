@@ -67,12 +67,19 @@ pub(crate) struct Names {
     pub(crate) loader: jfieldID,
     /// The class `ark.jvm.Account`, with those that [`ask`] calls.
     account: Global,
+    /// The class `ark.jvm.Base`, with those of its own.
+    pub(crate) base: Global,
+    pub(crate) base_port: jmethodID,
+    pub(crate) base_class_path: jmethodID,
+    pub(crate) ask_whether_to_join: jmethodID,
+    pub(crate) open: jmethodID,
+    /// The class `ark.jvm.ModuleLoader`.
+    pub(crate) module_loader: Global,
     pub(crate) figures: jmethodID,
     pub(crate) metaspace: jmethodID,
     pub(crate) spaces: jmethodID,
     pub(crate) signs: jmethodID,
     pub(crate) packages_of_jdk: jmethodID,
-    pub(crate) base_port: jmethodID,
     /// That of `java.lang.ClassLoader`.
     pub(crate) define: jmethodID,
 }
@@ -112,9 +119,15 @@ pub(crate) async fn run<T: Send + 'static>(job: impl FnOnce(Env) -> T + Send + '
 
 /// What a method of `ark.jvm.Account` answers; none where it has no answer, or the VM is ending.
 pub(crate) async fn ask(method: impl FnOnce(&Names) -> jmethodID + Send + 'static) -> Option<String> {
+    ask_of(|names| (&names.account, method(names))).await
+}
+
+/// What a static method without parameters answers; none where it has no answer, or the VM is ending.
+pub(crate) async fn ask_of(method: impl FnOnce(&Names) -> (&Global, jmethodID) + Send + 'static) -> Option<String> {
     let asked = run(move |env| {
         let names = &get().ok()?.names;
-        let text = env.call_static(names.account.get(), method(names), &[]).ok()?;
+        let (class, method) = method(names);
+        let text = env.call_static(class.get(), method, &[]).ok()?;
         (!text.is_null()).then(|| env.text(text))
     });
     asked.await.ok().flatten()
@@ -224,25 +237,27 @@ fn names(env: Env) -> Result<Names, Thrown> {
     let class_loader = env.class(c"java/lang/ClassLoader")?;
     let system = env.static_method(class_loader, c"getSystemClassLoader", c"()Ljava/lang/ClassLoader;")?;
     let system = env.call_static(class_loader, system, &[])?;
-    let (mut module, mut account) = (ptr::null_mut(), ptr::null_mut());
+    let [mut module, mut account, mut base, mut module_loader] = [ptr::null_mut(); 4];
     for (name, bytes) in classes::BASE {
         let c_name = CString::new(*name).unwrap_or_default();
         let class = env.define(&c_name, system, bytes)?;
         match *name {
             "ark/jvm/Module" => module = class,
             "ark/jvm/Account" => account = class,
+            "ark/jvm/Base" => base = class,
+            "ark/jvm/ModuleLoader" => module_loader = class,
             "ark/jvm/Native" => env.register(class, &natives::table())?,
             "ark/jvm/Sweep" => may_see_everything(env, class)?,
             _ => {}
         }
     }
     let define = c"(Ljava/lang/String;Ljava/nio/ByteBuffer;Ljava/security/ProtectionDomain;)Ljava/lang/Class;";
-    let start = c"(JLjava/lang/String;JLark/jvm/ModuleLoader;Ljava/lang/String;[Ljava/lang/String;[Ljava/lang/String;[Ljava/lang/String;)Lark/jvm/Module;";
+    let start = c"(JLjava/lang/String;JLark/jvm/ModuleLoader;Ljava/lang/String;[Ljava/lang/String;[Ljava/lang/String;[Ljava/lang/String;ZZZ)Lark/jvm/Module;";
     Ok(Names {
         layer: env.static_method(module, c"layer", c"(Ljava/lang/String;J)Lark/jvm/ModuleLoader;")?,
         start: env.static_method(module, c"start", start)?,
         end: env.method(module, c"end", c"(JZ)V")?,
-        reclaim: env.method(module, c"reclaim", c"(Lark/jvm/ModuleLoader;Z)Ljava/lang/String;")?,
+        reclaim: env.method(module, c"reclaim", c"(Z)Ljava/lang/String;")?,
         drop_layer: env.static_method(module, c"dropLayer", c"(Lark/jvm/ModuleLoader;)Ljava/lang/String;")?,
         figures: env.static_method(account, c"figures", c"()Ljava/lang/String;")?,
         metaspace: env.static_method(account, c"metaspace", c"()Ljava/lang/String;")?,
@@ -250,11 +265,16 @@ fn names(env: Env) -> Result<Names, Thrown> {
         packages_of_jdk: env.static_method(account, c"packagesOfJdk", c"()Ljava/lang/String;")?,
         spaces: env.static_method(account, c"spaces", c"()Ljava/lang/String;")?,
         signs: env.static_method(account, c"signs", c"()Ljava/lang/String;")?,
-        base_port: env.static_method(account, c"basePort", c"()Ljava/lang/String;")?,
+        base_port: env.static_method(base, c"port", c"()Ljava/lang/String;")?,
+        base_class_path: env.static_method(base, c"classPath", c"()Ljava/lang/String;")?,
+        ask_whether_to_join: env.static_method(base, c"askWhetherToJoin", c"(J)V")?,
+        open: env.static_method(base, c"open", c"(Ljava/lang/String;ZJ)V")?,
         loader: env.field(module, c"loader", c"Lark/jvm/ModuleLoader;")?,
         define: env.method(class_loader, c"defineClass", define)?,
         module: env.global(module),
         account: env.global(account),
+        base: env.global(base),
+        module_loader: env.global(module_loader),
     })
 }
 

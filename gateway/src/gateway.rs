@@ -250,13 +250,20 @@ impl Traffic<Endpoint> for Gateway {
                 Arc::new(Instance::new(target, stats))
             }));
         }
-        let gone: Vec<Arc<Instance>> = before.into_iter().filter(|old| !after.iter().any(|new| Arc::ptr_eq(old, new))).collect();
+        let gone: Vec<Arc<Instance>> = before.iter().filter(|old| !after.iter().any(|new| Arc::ptr_eq(old, new))).cloned().collect();
         if !after.is_empty() {
-            changing.routed.insert(name.to_owned(), after);
+            changing.routed.insert(name.to_owned(), after.clone());
         }
         self.table.store(Arc::new(Table::new(&changing.routed)));
+        let is_among = |all: &[Arc<Instance>], one: &Instance| all.iter().any(|other| other.target.instance == one.target.instance);
+        for new in after.iter().filter(|new| !is_among(&before, new)) {
+            new.target.endpoint.routed(true);
+        }
         for instance in gone {
             instance.retire();
+            if !is_among(&after, &instance) {
+                instance.target.endpoint.routed(false);
+            }
             changing.retired.insert(instance.target.instance, instance);
         }
         changing.stats.retain(|_, stats| stats.strong_count() > 0);
@@ -290,4 +297,50 @@ impl Changing {
 
 fn content_length(headers: &http::HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use ark_model::Limits;
+
+    use super::*;
+    use crate::{RequestId, Upstream, UpstreamError};
+
+    /// Remembers what it was told.
+    #[derive(Default)]
+    struct Told(Mutex<Vec<bool>>);
+
+    impl Upstream for Told {
+        fn call(&self, _: Request<Body>, _: &RequestId) -> BoxFuture<'static, Result<Response<Body>, UpstreamError>> {
+            Box::pin(std::future::pending())
+        }
+
+        fn routed(&self, on: bool) {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(on);
+        }
+    }
+
+    #[test]
+    fn an_endpoint_is_told_when_it_begins_and_ends_to_be_routed_to_and_of_nothing_else() {
+        let gateway = Gateway::new(Settings::default());
+        let told = [Arc::new(Told::default()), Arc::new(Told::default())];
+        let target = |number: usize, weight: u32| Target {
+            instance: InstanceId(number as u64),
+            module: Arc::new(ModuleId::new("m", format!("{number}")).unwrap()),
+            context_path: "/m".into(),
+            hosts: [].into(),
+            weight,
+            limits: Limits::default(),
+            endpoint: Arc::clone(&told[number]) as Endpoint,
+        };
+        gateway.route("m", vec![target(0, 1)]);
+        gateway.route("m", vec![target(0, 1), target(1, 1)]);
+        // Other weights are no other instances.
+        gateway.route("m", vec![target(0, 3), target(1, 1)]);
+        gateway.route("m", vec![target(1, 1)]);
+        gateway.route("m", vec![target(0, 1)]);
+        gateway.route("m", Vec::new());
+        let seen = told.map(|told| told.0.lock().unwrap().clone());
+        assert_eq!(seen, [vec![true, false, true, false], vec![true, false]]);
+    }
 }

@@ -29,6 +29,10 @@ pub trait Upstream: Send + Sync + 'static {
     /// Answers `request`, which is known as `id`. Runs on the thread that polls it; the response's body streams from there too.
     fn call(&self, request: http::Request<Body>, id: &RequestId) -> BoxFuture<'static, Result<http::Response<Body>, UpstreamError>>;
 
+    /// Told when the gateway begins to send it requests of clients, and when it ends that: for who answers elsewhere too. Called while
+    /// routes change, so it must not wait; of two calls the later holds.
+    fn routed(&self, _on: bool) {}
+
     /// Whether it is given paths with their context path, whatever the gateway's setting: it makes links with it.
     fn keeps_prefix(&self) -> bool {
         false

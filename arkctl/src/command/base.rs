@@ -59,6 +59,9 @@ struct Run {
     /// Who shares the libraries of a module; `module` where nobody says.
     #[arg(long, value_enum, value_name = "WHO")]
     share: Option<Share>,
+    /// Whose web server answers for a module; `own` where nobody says.
+    #[arg(long, value_enum, value_name = "WHOSE")]
+    web: Option<Web>,
     /// An option of the JVM itself; again for each.
     #[arg(short = 'J', long, value_name = "OPTION", allow_hyphen_values = true)]
     java_option: Vec<OsString>,
@@ -76,6 +79,22 @@ enum Share {
     Set,
     /// Nobody.
     None,
+}
+
+/// Whose web server answers for a module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Web {
+    /// One of its own.
+    Own,
+    /// The application's Tomcat; where that cannot be, the module is refused.
+    Join,
+    /// The application's Tomcat where that can be, one of its own otherwise.
+    Auto,
+}
+
+/// What `value` is called on the command line.
+fn name_of(value: Option<impl ValueEnum>) -> Option<OsString> {
+    Some(value?.to_possible_value()?.get_name().into())
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Error> {
@@ -97,13 +116,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Error> {
 impl Run {
     /// What java is given.
     fn arguments(&self, agent: &Path) -> Result<Vec<OsString>, Error> {
-        let share = self.share.and_then(|share| share.to_possible_value()).map(|share| OsString::from(share.get_name()));
         let address = |address: Option<SocketAddr>| address.map(|address| OsString::from(address.to_string()));
         let options = [
             ("listen", address(self.listen)),
             ("gateway", address(self.gateway)),
             ("data-dir", self.data_dir.clone().map(PathBuf::into_os_string)),
-            ("share", share),
+            ("share", name_of(self.share)),
+            ("web", name_of(self.web)),
         ];
         let mut attached = OsString::from("-agentpath:");
         attached.push(agent);
@@ -209,10 +228,10 @@ mod tests {
     #[test]
     fn the_agent_is_attached_with_the_options_that_were_given_and_no_others() {
         assert_eq!(command(&["b.jar"]), "/j/bin/java -agentpath:/a/agent.so -jar b.jar");
-        let all = ["b c.jar", "--listen", "127.0.0.1:0", "--gateway", "[::1]:80", "--data-dir", "/d", "--share", "set"];
+        let all = ["b c.jar", "--listen", "127.0.0.1:0", "--gateway", "[::1]:80", "--data-dir", "/d", "--share", "set", "--web", "auto"];
         assert_eq!(
             command(&all),
-            "/j/bin/java '-agentpath:/a/agent.so=listen=127.0.0.1:0,gateway=[::1]:80,data-dir=/d,share=set' -jar 'b c.jar'"
+            "/j/bin/java '-agentpath:/a/agent.so=listen=127.0.0.1:0,gateway=[::1]:80,data-dir=/d,share=set,web=auto' -jar 'b c.jar'"
         );
     }
 

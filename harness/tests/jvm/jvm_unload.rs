@@ -122,6 +122,16 @@ fn modules_of_every_kind_unload_with_their_libraries() {
 }
 
 #[test]
+fn modules_that_have_joined_the_bases_server_unload() {
+    for feature in [17, 25] {
+        let base = start_on(feature, &["share=none", "web=auto"]);
+        all_unload(&base);
+        wait_for_loaders(&base, 0);
+        nothing_went_wrong(&base);
+    }
+}
+
+#[test]
 fn modules_of_every_kind_unload_on_jdk_25() {
     let base = start_on(25, &["share=none"]);
     all_unload(&base);

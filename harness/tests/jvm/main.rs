@@ -8,6 +8,7 @@ mod jvm_applications;
 mod jvm_faults;
 mod jvm_generations;
 mod jvm_isolation;
+mod jvm_join;
 mod jvm_path;
 mod jvm_unload;
 mod support;

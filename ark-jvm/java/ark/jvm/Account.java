@@ -97,20 +97,4 @@ final class Account {
     static String packagesOfJdk() {
         return String.join("\n", ModuleLoader.JDK);
     }
-
-    /** The port of the base's own web server, where the base is a Spring Boot application that has one; null otherwise. */
-    static String basePort() {
-        try {
-            for (Object context : Sweep.contextsOfBase()) {
-                Object environment = context.getClass().getMethod("getEnvironment").invoke(context);
-                Object port = environment.getClass().getMethod("getProperty", String.class).invoke(environment, "local.server.port");
-                if (port != null) {
-                    return port.toString();
-                }
-            }
-        } catch (Throwable absent) {
-            // A base of another kind.
-        }
-        return null;
-    }
 }

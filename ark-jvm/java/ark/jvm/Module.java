@@ -26,17 +26,22 @@ public final class Module {
     private final Surroundings surroundings = Surroundings.begin();
     private final AtomicBoolean decided = new AtomicBoolean();
     private volatile boolean contextSeen;
+    /** What the base's web server knows it by, and nobody else, where it is to join that. */
+    private final String key;
+    /** Whether it may not be there with a server of its own. */
+    private final boolean hasToJoin;
+    private volatile boolean joined;
+    private volatile String apart;
+    private final boolean importing;
 
-    /** How often it is looked whether the base is up, and how often in a row its main thread has to be found waiting. */
-    private static final int LOOK_MILLIS = 100;
-    private static final int LOOKS = 20;
-    /** It is for good. */
-    private static volatile boolean baseIsUp;
     private static final String[] OF_MACHINE = {"PATH", "HOME", "LANG", "LC_", "TZ", "USER", "HOSTNAME", "TMPDIR", "JAVA_HOME"};
 
-    private Module(long id, ModuleLoader loader, String[] settings, String[] environment) {
+    private Module(long id, ModuleLoader loader, String[] settings, String[] environment, boolean joins, boolean hasToJoin, boolean importing) {
         this.id = id;
         this.loader = loader;
+        this.key = joins ? java.util.UUID.randomUUID().toString() : null;
+        this.hasToJoin = hasToJoin;
+        this.importing = importing;
         this.group = new Group(this, loader.getName());
         for (int at = 0; at + 1 < settings.length; at += 2) {
             this.settings.put(settings[at], settings[at + 1]);
@@ -85,7 +90,7 @@ public final class Module {
             }
         }
 
-        private static ThreadGroup root() {
+        static ThreadGroup root() {
             ThreadGroup group = Thread.currentThread().getThreadGroup();
             while (group.getParent() != null && group.getParent().getParent() != null) {
                 group = group.getParent();
@@ -120,13 +125,16 @@ public final class Module {
         return new ModuleLoader(name, classPath, null);
     }
 
-    /** Starts a module; native code hears how it went. */
+    /**
+     * Starts a module; native code hears how it went. If it {@code joins}, it does so with the base's web server where it can, and does not
+     * start where it cannot but {@code hasToJoin}. It is {@code importing} if some of its classes are the base's.
+     */
     static Module start(long id, String name, long classPath, ModuleLoader layer, String main, String[] arguments, String[] settings,
-            String[] environment) {
+            String[] environment, boolean joins, boolean hasToJoin, boolean importing) {
         Output.install();
         SystemProperties.install();
         ModuleLoader loader = new ModuleLoader(name, classPath, layer);
-        Module module = new Module(id, loader, settings, environment);
+        Module module = new Module(id, loader, settings, environment, joins, hasToJoin, importing);
         loader.module = module;
         Thread thread = new Thread(module.group, () -> module.run(main, arguments), name + " main");
         thread.setContextClassLoader(loader);
@@ -137,7 +145,7 @@ public final class Module {
 
     private void run(String main, String[] arguments) {
         try {
-            awaitBase();
+            Base.await();
             Records.install();
             loader.forgetFactories();
             Class<?> type = Class.forName(main, true, loader);
@@ -157,27 +165,6 @@ public final class Module {
         } catch (Throwable thrown) {
             failed(thrown);
         }
-    }
-
-    /**
-     * Waits until the base is up: its {@code main} has returned, as that of Spring Boot does when all is ready, or does nothing but wait.
-     * Whoever sets up what there is one of in a process, as logging, does so before any module.
-     */
-    private static void awaitBase() throws InterruptedException {
-        if (baseIsUp) {
-            return;
-        }
-        Thread[] threads = new Thread[1024];
-        int count = Group.root().enumerate(threads);
-        for (int at = 0; at < count; at++) {
-            if (threads[at].getId() == 1) {
-                for (int waiting = 0; threads[at].isAlive() && waiting < LOOKS; Thread.sleep(LOOK_MILLIS)) {
-                    Thread.State state = threads[at].getState();
-                    waiting = state == Thread.State.WAITING || state == Thread.State.TIMED_WAITING ? waiting + 1 : 0;
-                }
-            }
-        }
-        baseIsUp = true;
     }
 
     /** The system properties of the module. */
@@ -217,11 +204,47 @@ public final class Module {
         contexts.add(0, context);
     }
 
+    /** Whether some of its classes are the base's. */
+    public boolean isImporting() {
+        return importing;
+    }
+
+    /** Whether it is to join the base's web server. */
+    public boolean joins() {
+        return key != null;
+    }
+
+    /** What the base's web server knows it by. */
+    public String key() {
+        return key;
+    }
+
+    /** The base's web server. */
+    public Server server() throws Throwable {
+        return Base.server();
+    }
+
+    /** It has joined the base's web server. */
+    public void joined() {
+        joined = true;
+    }
+
+    /** It does not join the base's web server, and this is why. */
+    public void staysApart(String reason) {
+        if (hasToJoin) {
+            throw new IllegalStateException("it cannot join the base's web server: " + reason);
+        }
+        apart = reason;
+    }
+
     /** The module is ready, its web server on {@code port}; 0 where it has none. */
     public void started(int port) {
+        if (joins() && !joined && apart == null && port != 0) {
+            staysApart("its web server is no Tomcat that Spring Boot made");
+        }
         if (decided.compareAndSet(false, true)) {
             surroundings.settled();
-            Native.started(id, port);
+            Native.started(id, port, joined ? key : null, apart);
         }
     }
 
@@ -264,6 +287,11 @@ public final class Module {
         return null;
     }
 
+    /** Whether a class is a module's or a layer's, and not the base's. */
+    public static boolean isOfModules(Class<?> type) {
+        return type.getClassLoader() instanceof ModuleLoader;
+    }
+
     /** Begins to end the module, with its layer where that is its {@code alone}; native code hears when that is done. */
     void end(long patienceMillis, boolean alone) {
         Thread ending = new Thread(Group.root(), () -> {
@@ -285,12 +313,27 @@ public final class Module {
         return alone && loader.layer() != null ? loader.layer() : loader;
     }
 
+    /** What may have come to hold something of the module, and stays. */
+    private List<Statics> heirs(boolean alone) {
+        List<Statics> heirs = new ArrayList<>();
+        if (!alone && loader.layer() != null) {
+            heirs.add(loader.layer().statics);
+        }
+        if (importing) {
+            heirs.add(Base.statics());
+        }
+        return heirs;
+    }
+
     /** Closes what the module opened, and ends its threads. Answers with the threads that run on, a line each with their stacks. */
     private String stop(long patienceMillis, boolean alone) throws InterruptedException {
         long end = System.nanoTime() + patienceMillis * 1_000_000;
         ModuleLoader heir = alone ? null : loader.layer();
         StringBuffer said = new StringBuffer();
-        Thread closing = new Thread(group, () -> close(said, new Sweep(owner(alone), heir)), loader.getName() + " stop");
+        if (joined) {
+            leave(patienceMillis, said);
+        }
+        Thread closing = new Thread(group, () -> close(said, new Sweep(owner(alone), heirs(alone))), loader.getName() + " stop");
         closing.setContextClassLoader(loader);
         closing.setDaemon(true);
         closing.start();
@@ -299,6 +342,19 @@ public final class Module {
         threads.end();
         said.append(threads.await(end));
         return said.toString();
+    }
+
+    /** Requests come by the base's own port too, where nobody but its server counts them. */
+    private void leave(long patienceMillis, StringBuffer said) throws InterruptedException {
+        try {
+            if (!server().leave(key, patienceMillis)) {
+                said.append("requests by the base's own port were cut off\n");
+            }
+        } catch (InterruptedException interrupted) {
+            throw interrupted;
+        } catch (Throwable problem) {
+            said.append("leaving the base's web server: ").append(problem).append('\n');
+        }
     }
 
     private void close(StringBuffer said, Sweep sweep) {
@@ -322,9 +378,9 @@ public final class Module {
     }
 
     /** Lets go of everything, so that only what leaks holds the loader. A layer that is the module's {@code alone} goes with it. */
-    String reclaim(ModuleLoader layer, boolean alone) {
+    String reclaim(boolean alone) {
         surroundings.restore();
-        String swept = Sweep.sweep(owner(alone), alone ? null : layer, settings);
+        String swept = Sweep.sweep(owner(alone), heirs(alone), settings);
         group.module = null;
         group.leave();
         loader.module = null;
@@ -336,6 +392,6 @@ public final class Module {
     /** Sweeps up after a layer that no module is on any more. */
     static String dropLayer(ModuleLoader layer) {
         Threads.end(layer);
-        return Sweep.sweep(layer, null, Map.of());
+        return Sweep.sweep(layer, List.of(), Map.of());
     }
 }

@@ -39,6 +39,7 @@ public final class ModuleLoader extends URLClassLoader {
 
     private static final String FACTORIES = "META-INF/spring.factories";
     private static final byte[] OUR_FACTORIES = ("org.springframework.context.ApplicationContextInitializer=ark.spring.Initializer\n"
+            + "org.springframework.context.ApplicationListener=ark.spring.OwnParts\n"
             + "org.springframework.boot.env.EnvironmentPostProcessor=ark.spring.Settings\n"
             + "org.springframework.boot.EnvironmentPostProcessor=ark.spring.Settings4\n").getBytes(StandardCharsets.ISO_8859_1);
 
@@ -105,6 +106,9 @@ public final class ModuleLoader extends URLClassLoader {
             }
         }
         long found = Native.find(classPath, name);
+        if (found == Native.OF_BASE) {
+            return Base.loader().loadClass(name);
+        }
         if (found >= 0) {
             int jar = (int) (found >> 32);
             describe(place, jar);

@@ -4,10 +4,15 @@ import java.security.ProtectionDomain;
 
 /** What native code does. A handle that is no longer known is answered as an empty class path. */
 final class Native {
+    static final long OF_BASE = -2;
+
     private Native() {
     }
 
-    /** Where the class {@code name} is: the number of its jar above, that of its entry in the lower 32 bits; negative where it is not. */
+    /**
+     * Where the class {@code name} is: the number of its jar above, that of its entry in the lower 32 bits; {@link #OF_BASE} where the
+     * base is to be asked for it, otherwise negative where it is not.
+     */
     static native long find(long classPath, String name);
 
     /** Defines the class {@code name}, found at {@code entry}. */
@@ -31,14 +36,23 @@ final class Native {
     /** A file with the native library {@code file}, this loader's alone; null where there is none. */
     static native String library(long classPath, String file);
 
-    /** The bytes of a class of {@code ark.spring}; null where there is none. */
+    /** The bytes of a class of {@code ark.spring} or {@code ark.tomcat}; null where there is none. */
     static native byte[] helper(String name);
 
     /** Whether a class has been initialised: only then do its static fields have values. */
     static native boolean initialised(Class<?> type);
 
-    /** The module is up, its web server on {@code port}; 0 where it has none. */
-    static native void started(long module, int port);
+    /** The loader of the class {@code name} that is neither a module's nor a layer's; null where there is none, or it is the JDK's. */
+    static native ClassLoader loaderOf(String name);
+
+    /** The answer to a question that native code asked. */
+    static native void answered(long question, String answer);
+
+    /**
+     * The module is up, its web server on {@code port}; 0 where it has none. Where that is the base's, that knows it by {@code key};
+     * {@code apart} is why it is not, where that was seen late. Both may be null.
+     */
+    static native void started(long module, int port, String key, String apart);
 
     /** The module did not come up. */
     static native void failed(long module, String problem);

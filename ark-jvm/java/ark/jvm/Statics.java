@@ -12,14 +12,14 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * The static fields of a layer that may come to hold something of a module on it: caches, registries, exceptions made once. They are
+ * The static fields of a loader's classes that may come to hold something of a module above it: caches, registries, exceptions made once. They are
  * looked for once; later looks see only to classes that were loaded since.
  */
 final class Statics {
     private static final int DEPTH = 3;
     private static final int LARGEST = 20_000;
 
-    private final ModuleLoader layer;
+    final ClassLoader loader;
     private int seen;
     private final List<Class<?>> waiting = new ArrayList<>();
     /** Values of fields that do not change. */
@@ -27,8 +27,8 @@ final class Statics {
     private final List<MethodHandle> changing = new ArrayList<>();
     private final Set<Object> known = Collections.newSetFromMap(new IdentityHashMap<>());
 
-    Statics(ModuleLoader layer) {
-        this.layer = layer;
+    Statics(ClassLoader loader) {
+        this.loader = loader;
     }
 
     /** Takes from them what belongs to the module that is swept up after. */
@@ -47,7 +47,7 @@ final class Statics {
     }
 
     private void look() throws Throwable {
-        List<Class<?>> classes = Sweep.classes(layer);
+        List<Class<?>> classes = Sweep.classes(loader);
         waiting.addAll(classes.subList(Math.min(seen, classes.size()), classes.size()));
         seen = classes.size();
         List<Class<?>> initialised = new ArrayList<>();
@@ -70,7 +70,7 @@ final class Statics {
                     Object value = getter.invoke();
                     if (value != null && isHolder(value)) {
                         values.add(value);
-                    } else if (value != null && value.getClass().getClassLoader() == layer) {
+                    } else if (value != null && value.getClass().getClassLoader() == loader) {
                         insideOnce(value, DEPTH);
                     }
                 }
@@ -88,13 +88,13 @@ final class Statics {
                 || value.getClass().getName().equals("org.springframework.util.ConcurrentLruCache");
     }
 
-    /** What an object of the layer that never changes keeps, in itself and in such objects behind it. */
+    /** What an object of these classes that never changes keeps, in itself and in such objects behind it. */
     private void insideOnce(Object object, int depth) throws Throwable {
         if (!known.add(object) || known.size() > LARGEST) {
             return;
         }
         values.add(object);
-        for (Class<?> type = object.getClass(); type != null && type.getClassLoader() == layer; type = type.getSuperclass()) {
+        for (Class<?> type = object.getClass(); type != null && type.getClassLoader() == loader; type = type.getSuperclass()) {
             for (Field field : Sweep.fields(type)) {
                 if (Modifier.isStatic(field.getModifiers()) || !maySuit(field.getType())) {
                     continue;
@@ -105,7 +105,7 @@ final class Statics {
                     changing.add(getter.bindTo(object));
                 } else if (value != null && isHolder(value)) {
                     values.add(value);
-                } else if (value != null && depth > 0 && value.getClass().getClassLoader() == layer) {
+                } else if (value != null && depth > 0 && value.getClass().getClassLoader() == loader) {
                     insideOnce(value, depth - 1);
                 }
             }
@@ -118,7 +118,7 @@ final class Statics {
     }
 
     private void inside(Sweep sweep, Object object) throws Throwable {
-        for (Class<?> type = object.getClass(); type != null && type.getClassLoader() == layer; type = type.getSuperclass()) {
+        for (Class<?> type = object.getClass(); type != null && type.getClassLoader() == loader; type = type.getSuperclass()) {
             for (Field field : Sweep.fields(type)) {
                 if (!Modifier.isStatic(field.getModifiers()) && maySuit(field.getType())) {
                     Object value = Sweep.all.unreflectGetter(field).invoke(object);

@@ -25,22 +25,22 @@ final class Sweep {
 
     /** Whose classes go: the module's loader, or that of a layer with everything on it. */
     private final ClassLoader owner;
-    /** The layer that stays. */
-    private final ModuleLoader heir;
+    /** What stays, and may have come to hold something of what goes: the layer, and the base where the module takes classes from it. */
+    private final List<Statics> heirs;
     private final StringBuilder told = new StringBuilder();
 
-    Sweep(ClassLoader owner, ModuleLoader heir) {
+    Sweep(ClassLoader owner, List<Statics> heirs) {
         this.owner = owner;
-        this.heir = heir;
+        this.heirs = heirs;
     }
 
     private interface Step {
         void run() throws Throwable;
     }
 
-    /** Sweeps up after {@code owner}, whose libraries stay in {@code heir}, if that is not null. Answers with what was found. */
-    static String sweep(ClassLoader owner, ModuleLoader heir, Map<String, Object> settings) {
-        Sweep sweep = new Sweep(owner, heir);
+    /** Sweeps up after {@code owner}, some of whose libraries stay in {@code heirs}. Answers with what was found. */
+    static String sweep(ClassLoader owner, List<Statics> heirs, Map<String, Object> settings) {
+        Sweep sweep = new Sweep(owner, heirs);
         sweep.step("shutdown hooks", sweep::hooks);
         sweep.step("threads", sweep::threads);
         sweep.step("cleaners", sweep::cleaners);
@@ -54,10 +54,10 @@ final class Sweep {
         sweep.step("resource bundles", () -> java.util.ResourceBundle.clearCache(owner));
         sweep.step("bean introspection", sweep::introspection);
         sweep.step("method handles", sweep::handles);
-        if (heir != null) {
-            sweep.step("statics of the layer", () -> heir.statics.forget(sweep));
-            sweep.step("logging", () -> sweep.logging(settings));
-            sweep.step("shutdown handlers", sweep::shutdownHandlers);
+        for (Statics heir : heirs) {
+            sweep.step("statics of libraries that stay", () -> heir.forget(sweep));
+            sweep.step("logging", () -> sweep.logging(heir.loader, settings));
+            sweep.step("shutdown handlers", () -> sweep.shutdownHandlers(heir.loader));
         }
         return sweep.told.toString();
     }
@@ -225,7 +225,7 @@ final class Sweep {
     private void hooks() throws Throwable {
         eachHook((hook, at) -> {
             Object task = task(hook);
-            if (belongs(hook) || belongs(task) || (heir == null && owns(hook.getContextClassLoader()))) {
+            if (belongs(hook) || belongs(task) || (heirs.isEmpty() && owns(hook.getContextClassLoader()))) {
                 at.remove();
                 took("shutdown hook " + hook.getName());
             } else {
@@ -239,7 +239,8 @@ final class Sweep {
 
     /** Puts the layer where an object of it has kept the module's loader. */
     void loaders(Object object) throws Throwable {
-        if (heir == null || object.getClass().getClassLoader() != heir) {
+        ClassLoader heir = object.getClass().getClassLoader();
+        if (heirs.stream().noneMatch(one -> one.loader == heir)) {
             return;
         }
         for (Field field : fields(object.getClass())) {
@@ -281,7 +282,7 @@ final class Sweep {
     private void detach(Thread thread) throws Throwable {
         Object loader = get(thread, "contextClassLoader");
         if (loader instanceof ClassLoader && owns((ClassLoader) loader)) {
-            set(thread, "contextClassLoader", heir != null ? heir : ClassLoader.getSystemClassLoader());
+            set(thread, "contextClassLoader", heirs.isEmpty() ? ClassLoader.getSystemClassLoader() : heirs.get(0).loader);
             took("context class loader of thread " + thread.getName());
         }
         // Gone in JDK 24.
@@ -520,7 +521,7 @@ final class Sweep {
     }
 
     /** Boot leaves the environment of the application with the logging that the layer's modules share. */
-    private void logging(Map<String, Object> settings) throws Throwable {
+    private void logging(ClassLoader heir, Map<String, Object> settings) throws Throwable {
         Class<?> factory = loaded(heir, "org.slf4j.LoggerFactory");
         if (factory == null || !Native.initialised(factory)) {
             return;
@@ -539,7 +540,7 @@ final class Sweep {
     }
 
     /** The module's logging system is held by a handler of the layer's copy of Boot. */
-    private void shutdownHandlers() throws Throwable {
+    private void shutdownHandlers(ClassLoader heir) throws Throwable {
         Class<?> application = loaded(heir, "org.springframework.boot.SpringApplication");
         Object hook = application == null || !Native.initialised(application) ? null : get(application, "shutdownHook");
         Object handlers = hook == null ? null : get(hook, "handlers");

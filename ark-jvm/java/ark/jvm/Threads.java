@@ -18,7 +18,7 @@ final class Threads {
         this.group = group;
         this.module = module;
         this.heir = heir;
-        this.whose = new Sweep(owner, heir);
+        this.whose = new Sweep(owner, heir == null ? List.of() : List.of(heir.statics));
     }
 
     /** All threads of the process, those of the JDK too. */
@@ -47,7 +47,7 @@ final class Threads {
 
     /** Ends what libraries have started that nobody uses any more. */
     static void end(ModuleLoader layer) {
-        Sweep whose = new Sweep(layer, null);
+        Sweep whose = new Sweep(layer, List.of());
         for (Thread thread : all()) {
             try {
                 if (isOf(layer, thread) || whose.owns(thread.getContextClassLoader())) {

@@ -21,6 +21,9 @@ public final class Initializer implements ApplicationContextInitializer<Configur
         module.context(context);
         Settings.put(context.getEnvironment());
         context.getBeanFactory().addBeanPostProcessor(new OwnResources());
+        if (module.joins()) {
+            context.getBeanFactory().addBeanPostProcessor(new Join(module));
+        }
         disableUrlFactory();
         context.addApplicationListener(event -> {
             if (event.getClass().getSimpleName().equals("ApplicationReadyEvent") && context.getParent() == null) {
@@ -30,11 +33,13 @@ public final class Initializer implements ApplicationContextInitializer<Configur
         });
     }
 
-    /** There can be one factory for URLs in a process, and it is not a module's to be. */
+    /** There can be one factory for URLs in a process, and it is not a module's to be. Where Tomcat is the base's, so is the factory. */
     private static void disableUrlFactory() {
         try {
-            Class<?> factory = Class.forName("org.apache.catalina.webresources.TomcatURLStreamHandlerFactory", true, Initializer.class.getClassLoader());
-            factory.getMethod("disable").invoke(null);
+            Class<?> factory = Class.forName("org.apache.catalina.webresources.TomcatURLStreamHandlerFactory", false, Initializer.class.getClassLoader());
+            if (Module.isOfModules(factory)) {
+                factory.getMethod("disable").invoke(null);
+            }
         } catch (ReflectiveOperationException | LinkageError absent) {
             // No Tomcat here.
         }

@@ -1,4 +1,7 @@
 package org.springframework.boot;
 
 public class SpringApplication {
+    public native org.springframework.core.io.ResourceLoader getResourceLoader();
+
+    public native void setResourceLoader(org.springframework.core.io.ResourceLoader loader);
 }

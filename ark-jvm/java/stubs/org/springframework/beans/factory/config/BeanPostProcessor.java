@@ -4,4 +4,8 @@ public interface BeanPostProcessor {
     default Object postProcessBeforeInitialization(Object bean, String name) {
         return bean;
     }
+
+    default Object postProcessAfterInitialization(Object bean, String name) {
+        return bean;
+    }
 }

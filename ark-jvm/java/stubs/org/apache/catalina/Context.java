@@ -1,0 +1,5 @@
+package org.apache.catalina;
+
+public interface Context extends Container {
+    String getPath();
+}

@@ -1,0 +1,5 @@
+package org.apache.catalina;
+
+public interface Engine extends Container {
+    Service getService();
+}

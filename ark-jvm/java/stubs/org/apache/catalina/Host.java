@@ -1,0 +1,4 @@
+package org.apache.catalina;
+
+public interface Host extends Container {
+}

@@ -1,0 +1,7 @@
+package org.apache.catalina;
+
+public enum LifecycleState {
+    STARTED;
+
+    public native boolean isAvailable();
+}

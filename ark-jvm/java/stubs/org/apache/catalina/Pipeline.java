@@ -1,0 +1,5 @@
+package org.apache.catalina;
+
+public interface Pipeline {
+    void addValve(Valve valve);
+}

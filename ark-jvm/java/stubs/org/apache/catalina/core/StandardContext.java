@@ -1,0 +1,12 @@
+package org.apache.catalina.core;
+
+import org.apache.catalina.Context;
+
+public class StandardContext extends ContainerBase implements Context {
+    @Override
+    public native String getPath();
+
+    public native void setWebappVersion(String version);
+
+    public native long getInProgressAsyncCount();
+}

@@ -1,0 +1,4 @@
+package org.apache.tomcat.util.buf;
+
+public final class MessageBytes {
+}

@@ -1,0 +1,7 @@
+package org.apache.tomcat.util.http;
+
+public class MimeHeaders {
+    public native String getHeader(String name);
+
+    public native void removeHeader(String name);
+}

@@ -1,0 +1,4 @@
+package org.springframework.boot.context.event;
+
+public class ApplicationStartingEvent extends SpringApplicationEvent {
+}

@@ -1,0 +1,5 @@
+package org.springframework.boot.context.event;
+
+public abstract class SpringApplicationEvent extends org.springframework.context.ApplicationEvent {
+    public native org.springframework.boot.SpringApplication getSpringApplication();
+}

@@ -1,0 +1,6 @@
+package org.springframework.core.io;
+
+public class DefaultResourceLoader implements ResourceLoader {
+    public DefaultResourceLoader(ClassLoader loader) {
+    }
+}

@@ -1,0 +1,89 @@
+//! The base as modules meet it: its jars, and its web server.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use ark_jvm::{BaseJars, Extracted, Limits};
+use ark_model::{Failure, Reason};
+use tokio::sync::{OnceCell, oneshot};
+
+use crate::{
+    jni::{boolean, long, object},
+    runtime::ending,
+    shelf::{self, Handle, Ties},
+    vm,
+};
+
+static QUESTIONS: Mutex<Option<HashMap<i64, oneshot::Sender<String>>>> = Mutex::new(None);
+static NEXT: AtomicI64 = AtomicI64::new(1);
+
+/// What is on the base's class path.
+pub(crate) struct Base {
+    pub(crate) jars: Arc<BaseJars>,
+    /// The same, for who asks for its resources.
+    pub(crate) handle: Handle,
+}
+
+/// The jars of the base, read when they are first asked for. What has to be written out of them goes to `extracted`.
+pub(crate) async fn get(extracted: &Extracted) -> Result<&'static Base, Failure> {
+    static BASE: OnceCell<Base> = OnceCell::const_new();
+    let opened = BASE.get_or_try_init(|| async {
+        let class_path = vm::ask_of(|names| (&names.base, names.base_class_path)).await.ok_or_else(|| ending(vm::Ended))?;
+        let feature = vm::get().map_err(ending)?.feature;
+        let failed = |error: String| Failure::new(Reason::Internal, format!("reading the base's class path: {error}"));
+        let opened = tokio::task::spawn_blocking(move || BaseJars::open(&class_path, &Limits::default(), feature)).await;
+        let jars = Arc::new(opened.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))?);
+        let handle = shelf::put("the base".into(), jars.path().clone(), extracted.clone(), Ties::default());
+        Ok(Base { jars, handle })
+    });
+    opened.await
+}
+
+/// Waits until the base is up, and says whether its web server can be joined: an error says why not.
+pub(crate) async fn web_server() -> Result<(), String> {
+    let question = NEXT.fetch_add(1, Ordering::Relaxed);
+    let (sender, answer) = oneshot::channel();
+    questions(|questions| questions.insert(question, sender));
+    let asked = vm::run(move |env| {
+        let names = &vm::get().map_err(|ended| ended.to_string())?.names;
+        env.call_static_void(names.base.get(), names.ask_whether_to_join, &[long(question)]).map_err(|thrown| thrown.to_string())
+    });
+    if let Err(problem) = asked.await.map_err(|ended| ended.to_string()).flatten() {
+        questions(|questions| questions.remove(&question));
+        return Err(problem);
+    }
+    match answer.await {
+        Ok(none) if none.is_empty() => Ok(()),
+        Ok(reason) => Err(reason),
+        Err(_) => Err(vm::Ended.to_string()),
+    }
+}
+
+fn questions<T>(change: impl FnOnce(&mut HashMap<i64, oneshot::Sender<String>>) -> T) -> T {
+    change(QUESTIONS.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default())
+}
+
+pub(crate) fn answered(question: i64, answer: String) {
+    if let Some(sender) = questions(|questions| questions.remove(&question)) {
+        let _ = sender.send(answer);
+    }
+}
+
+/// Has the joined module with this key answer requests to the base's own port, or not. Of two calls the later holds.
+pub(crate) fn open(key: Arc<str>, on: bool) {
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    vm::post(move |env| {
+        let Ok(vm) = vm::get() else { return };
+        let opened = env
+            .string(&key)
+            .and_then(|key| env.call_static_void(vm.names.base.get(), vm.names.open, &[object(key), boolean(on), long(number)]));
+        if let Err(thrown) = opened {
+            tracing::warn!(%thrown, "the base's web server could not be told which version of a module answers");
+        }
+    });
+}

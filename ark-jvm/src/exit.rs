@@ -9,6 +9,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memmem::find;
+
 /// The class that is called instead, by its internal name: `exit(int)` in place of `System.exit`, `exit(Runtime, int)` in place of
 /// `Runtime.exit` and `Runtime.halt`, all static.
 pub const EXIT: &str = "ark/jvm/Exit";
@@ -27,8 +29,7 @@ const INVOKE_STATIC: u8 = 0xb8;
 #[must_use]
 pub fn without_exits(class: &[u8]) -> Cow<'_, [u8]> {
     // Nearly every class is done here: a name in the pool stands behind its tag and its length.
-    let named = |name: &[u8; 4]| class.windows(7).any(|window| matches!(window, [UTF8, 0, 4, rest @ ..] if rest == name));
-    if !named(b"exit") && !named(b"halt") {
+    if find(class, b"\x01\x00\x04exit").is_none() && find(class, b"\x01\x00\x04halt").is_none() {
         return Cow::Borrowed(class);
     }
     rewritten(class).map_or(Cow::Borrowed(class), Cow::Owned)

@@ -32,6 +32,7 @@ public final class Module {
     private final boolean hasToJoin;
     private volatile boolean joined;
     private volatile String apart;
+    /** Whether some of its classes are the base's. */
     private final boolean importing;
 
     private static final String[] OF_MACHINE = {"PATH", "HOME", "LANG", "LC_", "TZ", "USER", "HOSTNAME", "TMPDIR", "JAVA_HOME"};
@@ -147,7 +148,6 @@ public final class Module {
         try {
             Base.await();
             Records.install();
-            loader.forgetFactories();
             Class<?> type = Class.forName(main, true, loader);
             Method method;
             try {
@@ -202,11 +202,6 @@ public final class Module {
     public void context(Object context) {
         contextSeen = true;
         contexts.add(0, context);
-    }
-
-    /** Whether some of its classes are the base's. */
-    public boolean isImporting() {
-        return importing;
     }
 
     /** Whether it is to join the base's web server. */

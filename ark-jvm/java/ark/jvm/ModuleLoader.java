@@ -189,38 +189,14 @@ public final class ModuleLoader extends URLClassLoader {
         return own != null ? own : getParent().getResource(path);
     }
 
-    /**
-     * Spring Boot looks for some of its parts by the loader of its own classes, which is the layer: it has to find those of the module
-     * that it runs for.
-     */
     @Override
     public Enumeration<URL> getResources(String path) throws IOException {
-        if (module == null && path.equals(FACTORIES)) {
-            Module running = current();
-            if (running != null && running.loader.layer == this) {
-                return running.loader.getResources(path);
-            }
-        }
         List<URL> all = Collections.list(findResources(path));
         if (layer != null) {
             all.addAll(Collections.list(layer.findResources(path)));
         }
         all.addAll(Collections.list(PLATFORM.getResources(path)));
         return Collections.enumeration(all);
-    }
-
-    /** What the libraries of the layer know of {@code spring.factories} is the last module's, perhaps another version's. */
-    void forgetFactories() throws Throwable {
-        Class<?> loader = layer == null ? null : layer.loaded("org.springframework.core.io.support.SpringFactoriesLoader");
-        if (loader != null && Native.initialised(loader) && Sweep.get(loader, "cache") instanceof java.util.Map) {
-            ((java.util.Map<?, ?>) Sweep.get(loader, "cache")).clear();
-        }
-    }
-
-    private Class<?> loaded(String name) {
-        synchronized (getClassLoadingLock(name)) {
-            return findLoadedClass(name);
-        }
     }
 
     @Override

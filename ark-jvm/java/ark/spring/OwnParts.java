@@ -1,6 +1,5 @@
 package ark.spring;
 
-import ark.jvm.Module;
 import java.lang.reflect.Field;
 import org.springframework.boot.SpringApplication;
 import org.springframework.boot.context.event.ApplicationEnvironmentPreparedEvent;
@@ -12,8 +11,8 @@ import org.springframework.core.io.DefaultResourceLoader;
 import org.springframework.core.io.ResourceLoader;
 
 /**
- * Has Spring Boot, where it is the base's, look for what works on the environment in the module and not in the base: it asks the resource
- * loader, and without one its own class loader. The application gets its resource loader for so long.
+ * Has Spring Boot look for what works on the environment in the module, and not where its own classes are, in the layer or the base: it asks
+ * the application's resource loader, and without one its own class loader. The application has such a resource loader for so long.
  */
 public final class OwnParts implements ApplicationListener<SpringApplicationEvent>, Ordered {
     private ResourceLoader given;
@@ -25,10 +24,6 @@ public final class OwnParts implements ApplicationListener<SpringApplicationEven
 
     @Override
     public void onApplicationEvent(SpringApplicationEvent event) {
-        Module module = Module.of(OwnParts.class.getClassLoader());
-        if (module == null || !module.isImporting()) {
-            return;
-        }
         if (event instanceof ApplicationStartingEvent && event.getSpringApplication().getResourceLoader() == null) {
             given = new DefaultResourceLoader(OwnParts.class.getClassLoader());
             event.getSpringApplication().setResourceLoader(given);

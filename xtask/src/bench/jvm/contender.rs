@@ -116,7 +116,8 @@ impl<'a> Base<'a> {
         match system {
             System::Plain => {}
             System::Agent => {
-                let options = ["share=set".to_owned(), format!("listen={listen}"), format!("gateway={gateway}")];
+                // As there, libraries are common to all, and modules answer by the base's Tomcat.
+                let options = ["share=set".to_owned(), "web=join".to_owned(), format!("listen={listen}"), format!("gateway={gateway}")];
                 command.arg(JvmBase::option(&folder.path().join("data"), &options.each_ref().map(String::as_str))?);
             }
             System::Koupleless => {

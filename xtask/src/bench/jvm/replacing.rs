@@ -11,7 +11,7 @@ use harness::{
     jvm::{JvmBase, sample},
     load::Load,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 
 use super::{
     super::{Measured, median, rounded, say},
@@ -31,10 +31,7 @@ pub(crate) fn measure() -> Result<Measured, Error> {
     // Every module has its own web server unless the agent is told otherwise.
     let modes: [(&str, &[&str], bool); 3] = [("own", &[], true), ("join", &["web=join"], true), ("joinAtBase", &["web=join"], false)];
     for (name, agent, at_gateway) in modes {
-        let measured = match JvmBase::start(&jars.base, agent, &["-Xmx512m"]) {
-            Ok(base) => run(&base, &jars, at_gateway)?,
-            Err(problem) => not_measured(&problem),
-        };
+        let measured = run(&JvmBase::start(&jars.base, agent, &["-Xmx512m"])?, &jars, at_gateway)?;
         say(&format!("  {name}: {}", measured.figures));
         figures.insert(name.to_owned(), measured.figures);
         ratio.insert(name.to_owned(), measured.ratio);
@@ -46,12 +43,6 @@ pub(crate) fn measure() -> Result<Measured, Error> {
 struct Jars {
     base: PathBuf,
     versions: [PathBuf; 2],
-}
-
-/// An agent that does not know a mode keeps no promise about it.
-fn not_measured(problem: &Error) -> Measured {
-    let problem = problem.to_string();
-    Measured { figures: json!({"notMeasured": problem.lines().last()}), ratio: Value::Null, holds: false }
 }
 
 /// Replaces an application, with the load at the gateway or at the base's own port.

@@ -139,7 +139,9 @@ fn begin(env: Env) -> Result<(), String> {
 /// The base, on threads of its own that are never attached to the VM.
 fn run(wanted: Wanted, ending: CancellationToken) {
     let Wanted { options, of_modules, keep } = wanted;
-    options.start_log();
+    if let Err(problem) = options.start_log() {
+        return complain(&format!("there is no agent, the application goes on without: {problem}"));
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("arklet").worker_threads(2).enable_all().build();
     let ended = runtime.map_err(|error| error.to_string()).and_then(|runtime| {
         let kinds = move |base: arklet::Builder| {

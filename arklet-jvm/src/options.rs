@@ -35,7 +35,7 @@ pub(crate) fn read(text: &str) -> Result<Wanted, String> {
             return Err(format!("{option:?} is no option; write key=value, separated by commas, e.g. listen=127.0.0.1:1238"));
         };
         let option = match key {
-            "listen" | "gateway" | "data-dir" | "token-file" | "modules-dir" | "log" | "name" | "identity" | "cluster" => key,
+            "listen" | "gateway" | "data-dir" | "token-file" | "modules-dir" | "log" | "log-file" | "name" | "identity" | "cluster" => key,
             "controller" => "heartbeat",
             "share" | "web" => {
                 of_modules.insert(key.to_owned(), value.to_owned());
@@ -46,8 +46,8 @@ pub(crate) fn read(text: &str) -> Result<Wanted, String> {
                 continue;
             }
             _ => {
-                let known =
-                    "listen, gateway, data-dir, token-file, modules-dir, controller, share, web, keep, log, name, identity, cluster";
+                let known = "listen, gateway, data-dir, token-file, modules-dir, controller, share, web, keep, log, log-file, name, identity, \
+                             cluster";
                 return Err(format!("{key:?} is no option of the agent; there are {known}"));
             }
         };

@@ -9,6 +9,7 @@ pub mod heartbeat;
 pub mod http;
 pub mod identity;
 pub mod journal;
+mod log;
 mod metrics;
 pub mod modules_dir;
 pub mod options;

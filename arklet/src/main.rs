@@ -13,7 +13,9 @@ const MANAGEMENT_NICE: i32 = 5;
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    options.start_log();
+    if let Err(problem) = options.start_log() {
+        return complain(&problem);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("arklet")
         .worker_threads(2)

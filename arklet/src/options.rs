@@ -13,6 +13,7 @@ use rustls::{
 use crate::{
     Agent, Builder, Identity,
     http::Access,
+    log::LogFile,
     packages::{Bounds, Keys},
 };
 
@@ -128,6 +129,9 @@ pub struct Options {
     /// What is logged, e.g. info, or warn,arklet=debug
     #[arg(long, value_name = "FILTER", default_value = "info", env = "ARKLET_LOG")]
     log: String,
+    /// Log to this file instead of standard error; a full one (16 MiB) is set aside, and three of those are kept
+    #[arg(long, value_name = "FILE", env = "ARKLET_LOG_FILE")]
+    pub(crate) log_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -147,12 +151,24 @@ pub(crate) struct Tls {
 }
 
 impl Options {
-    /// Logs to standard error, as `--log` says.
-    pub fn start_log(&self) {
+    /// Logs as `--log` and `--log-file` say.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn start_log(&self) -> Result<(), Problem> {
         use std::io::IsTerminal;
-        let filter = tracing_subscriber::EnvFilter::new(&self.log);
-        let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours).init();
+        let log = tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::new(&self.log));
+        match &self.log_file {
+            Some(path) => {
+                let file = LogFile::open(path).map_err(|error| format!("could not log to {}: {error}", path.display()))?;
+                log.with_writer(Arc::new(file)).with_ansi(false).init();
+            }
+            None => {
+                let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+                log.with_writer(io::stderr).with_ansi(colours).init();
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn data_dir(&self) -> PathBuf {

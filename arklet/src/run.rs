@@ -27,6 +27,10 @@ pub async fn run(options: Options, kinds: impl FnOnce(Builder) -> Builder, endin
     let api = http::serve(http::router(Arc::clone(&agent), access), options.listen, tls.api, end.clone()).await.map_err(problem)?;
     let version = env!("CARGO_PKG_VERSION");
     tracing::info!(version, %api, gateway = %gateway.local_addr(), data = %options.data_dir().display(), "the base is up");
+    if let Some(path) = &options.log_file {
+        // Whoever started it looks for its addresses here, and for all else there.
+        eprintln!("arklet {version}: api={api} gateway={} log={}", gateway.local_addr(), path.display());
+    }
     let not_up = tokio::select! {
         not_up = agent.bring_up(files) => not_up,
         () = ending.cancelled() => Vec::new(),

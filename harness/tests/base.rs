@@ -254,3 +254,18 @@ fn the_command_line_takes_a_module_from_nothing_to_a_base_and_away() {
     assert_eq!(arkctl(&Api::new("http://127.0.0.1:9"), &["status"]).status.code(), Some(3));
     assert!(base.api.modules().unwrap().iter().all(|module| module.state == State::Broken));
 }
+
+#[test]
+fn its_log_is_a_file_where_one_is_asked_for_and_is_gone_on_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, log) = (folder.path().join("data"), folder.path().join("logs/arklet.log"));
+    let path = log.display().to_string();
+    for starts in 1..=2 {
+        let base = Base::start_in(&data, &["--log-file", &path]).unwrap();
+        let said = base.log();
+        assert!(said.lines().count() == 1 && said.ends_with(&format!(" log={path}")), "{said}");
+        assert!(base.end().unwrap().success());
+        let said = std::fs::read_to_string(&log).unwrap();
+        assert_eq!((said.matches("the base is up").count(), said.matches("ending: ").count()), (starts, starts), "{said}");
+    }
+}

@@ -76,3 +76,38 @@ fn a_taken_address_is_told_and_the_end_of_the_process_is_not_held_up() {
     // A thread that is left inside of the VM costs 300 ms and more of waiting; the rest is Spring's own end.
     assert!(took < plain * 4 + Duration::from_millis(200), "{took:?} with the agent, {plain:?} without");
 }
+
+#[test]
+fn its_log_is_a_file_where_one_is_asked_for_and_standard_error_has_one_line() {
+    for by_environment in [false, true] {
+        let application = Process::start(&sample("base").unwrap(), |command, folder| {
+            if by_environment {
+                command.env("ARKLET_LOG_FILE", "logs/of/agent.log").arg(agent(folder, &[]));
+            } else {
+                command.arg(agent(folder, &["log-file=logs/of/agent.log"]));
+            }
+            command.arg("-Xmx512m");
+        });
+        application.wait_started();
+        let api = application.api();
+        eventually("the agent is ready", || (api.get_status("/readyz").ok()? == 200).then_some(()));
+        let log = || std::fs::read_to_string(application.folder.path().join("logs/of/agent.log")).unwrap();
+        eventually("it says so", || log().contains(" ready").then_some(()));
+        assert!(log().contains("the base is up version=\"") && !log().contains('\u{1b}'), "{}", log());
+        let said = application.err();
+        let lines: Vec<&str> = said.lines().filter(|line| !line.starts_with("WARNING: ")).collect();
+        assert!(matches!(lines[..], [line] if line.starts_with("arklet ") && line.contains(" api=127.0.0.1:")), "{said}");
+        assert!(lines[0].contains(" gateway=127.0.0.1:") && lines[0].ends_with(" log=logs/of/agent.log"), "{said}");
+    }
+}
+
+#[test]
+fn a_log_that_cannot_be_written_is_told_and_the_application_goes_on_without() {
+    let application = Process::start(&sample("base").unwrap(), |command, folder| {
+        std::fs::write(folder.join("taken"), "no folder").unwrap();
+        command.arg("-Xmx256m").arg(agent(folder, &["log-file=taken/agent.log"]));
+    });
+    application.wait_started();
+    let said = eventually("it is told", || Some(application.err()).filter(|said| said.contains("the application goes on without")));
+    assert!(said.contains("could not log to taken/agent.log: "), "{said}");
+}

@@ -440,7 +440,17 @@ impl Prepared<Endpoint> for Ready {
             let (module, loader) = began.await.map_err(ending)?.map_err(&failed)?;
             let mut look = Look::new(&spec.id, &module, own.get(), leased.as_ref());
             // From here on giving up means ending the module.
-            let vital = Vital { spec: Arc::clone(&spec), number, module, loader, own, leased, over: ears.over };
+            let vital = Vital {
+                spec: Arc::clone(&spec),
+                number,
+                module,
+                loader,
+                own,
+                leased,
+                taken: taken.clone(),
+                weighing: None,
+                over: ears.over,
+            };
             let mut abandoned = Abandoned(Some(vital));
             let up = match ears.up.await {
                 Ok(Ok(up)) => up,

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use ark::{Facts, ModuleSpec, Reclaimed, Running};
+use ark_jvm::budget::Weighing;
 use ark_model::{
     Failure, ModuleId, Reason, Verdict, VerdictState,
     api::{HolderPath, HolderStep, Holders, Inspection, Origin, SearchCost},
@@ -13,6 +14,7 @@ use gateway::{Endpoint, RequestId, empty};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::{
+    budget::Taken,
     inspect::Look,
     jni::{Global, Thrown, Weak, boolean, long},
     leaks::{self, Loaders},
@@ -33,7 +35,7 @@ const LINGERING: Duration = Duration::from_secs(5);
 const COLLECTED_AT: [u32; 3] = [1, 3, LOOKS];
 const LOOKS: u32 = 12;
 /// A collection stops the world for as long as what lives is large: above so much of used heap only the VM decides about one.
-const COLLECTED_HEAP_BYTES: u64 = 1 << 30;
+pub(crate) const COLLECTED_HEAP_BYTES: u64 = 1 << 30;
 /// Up to so much of used heap it is looked by itself for what holds a module: the world stands still for a second or two, once.
 const SEARCHED_HEAP_BYTES: u64 = 48 << 20;
 const SEARCHED_OBJECTS: u64 = 1_000_000;
@@ -48,6 +50,9 @@ pub(crate) struct Vital {
     pub(crate) loader: Weak,
     pub(crate) own: Handle,
     pub(crate) leased: Option<Leased>,
+    pub(crate) taken: Taken,
+    /// The heap before its end.
+    pub(crate) weighing: Option<Weighing>,
     pub(crate) over: oneshot::Receiver<String>,
 }
 
@@ -120,6 +125,7 @@ impl Running<Endpoint> for Served {
         Box::pin(async move {
             let mut vital = self.vital.lock().await;
             let Some(vital) = vital.as_mut() else { return Ok(()) };
+            vital.weighing = vital.taken.before(&vital.spec.package.sha256).await;
             let said = vital.stop(patience).await;
             let threads = said.lines().filter(|line| line.starts_with("thread ")).count();
             *self.said.lock().await = said;
@@ -180,6 +186,7 @@ impl Vital {
     /// The whole end of a module that nobody waits for.
     pub(crate) async fn end(mut self) {
         let id = Arc::clone(&self.spec.id);
+        self.taken.gone();
         let said = self.stop(ABANDONED).await;
         let verdict = self.reclaim(&said).await.verdict;
         tracing::info!(module = %id, verdict = %verdict.state, "a module that did not come up was ended");
@@ -187,7 +194,7 @@ impl Vital {
 
     async fn reclaim(self, said: &str) -> Reclaimed {
         let before = figures().await;
-        let Self { spec, number, module, loader, own, leased, over } = self;
+        let Self { spec, number, module, loader, own, leased, taken, weighing, over } = self;
         drop(over);
         let swept = vm::run(move |env| {
             let layer = leased.as_ref().and_then(|leased| leased.layer.loader());
@@ -216,7 +223,9 @@ impl Vital {
         let loaders = Arc::new(loaders);
         leaks::remember(&spec.id, &loaders);
         let gone = Going { spec, loaders, own, leased, before, running_on: running_on(said) };
-        if gone.is_collected().await {
+        let collected = gone.is_collected().await;
+        taken.after(&gone.spec.package.sha256, weighing.filter(|_| collected)).await;
+        if collected {
             return gone.unloaded().await.into();
         }
         let verdict = gone.not_yet(VerdictState::Pending);

@@ -31,7 +31,10 @@ final class Account {
                 + (runtime.totalMemory() - runtime.freeMemory());
     }
 
-    /** Used and most bytes of metaspace, class space and heap, -1 for no bound: six numbers. Of the heap, what the last collections left. */
+    /**
+     * Used and most bytes of metaspace, class space and heap, -1 for no bound: of the heap, what the last collections left. A seventh
+     * number: bytes of heap in use now.
+     */
     static String spaces() {
         long heap = 0;
         for (MemoryPoolMXBean pool : ManagementFactory.getMemoryPoolMXBeans()) {
@@ -40,8 +43,9 @@ final class Account {
         }
         MemoryUsage metaspace = pool("Metaspace");
         MemoryUsage classes = pool("Compressed Class Space");
+        Runtime runtime = Runtime.getRuntime();
         return metaspace.getUsed() + " " + metaspace.getMax() + " " + classes.getUsed() + " " + classes.getMax() + " " + heap + " "
-                + Runtime.getRuntime().maxMemory();
+                + runtime.maxMemory() + " " + (runtime.totalMemory() - runtime.freeMemory());
     }
 
     /** What the JVM says of itself, a line each: {@code t}ext, {@code i}nteger or {@code n}umber, name, value, separated by tabs. */

@@ -25,7 +25,7 @@ const JDKS: &str = "/usr/lib/jvm";
 pub fn sample(name: &str) -> Result<PathBuf, Error> {
     let examples = root().join("examples/jvm");
     let folder = match name.split_once('-') {
-        Some(("catalog", version)) => examples.join("catalog").join(version),
+        Some((name @ ("catalog" | "desk"), version)) => examples.join(name).join(version),
         Some(("stock", _)) => examples.join("stock-biz"),
         _ => examples.join(name),
     };

@@ -367,6 +367,8 @@ impl Ready {
         let unless_given = [
             ("server.shutdown", "graceful"),
             ("spring.jmx.default-domain", domain.as_str()),
+            // Those too that are named in the code.
+            ("spring.jmx.unique-names", "true"),
             // Its own files alone: those beside the process are the base's.
             ("spring.config.location", "optional:classpath:/,optional:classpath:/config/"),
         ];

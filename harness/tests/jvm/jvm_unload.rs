@@ -88,6 +88,8 @@ fn all_unload(base: &JvmBase) {
     for (jar, path) in [
         ("catalog-v1", Some("/catalog/version")),
         ("ticker", None),
+        ("audit", None),
+        ("desk-v1", Some("/desk/database")),
         ("quotes", Some("/quotes/version")),
         ("old-module", Some("/old-module/version")),
         ("new-module", Some("/new-module/version")),
@@ -145,7 +147,7 @@ fn a_layer_holds_no_module_that_was_on_it() {
         let base = start_on(feature, &["share=module", "keep=3600"]);
         all_unload(&base);
         // One layer of each.
-        wait_for_loaders(&base, 6);
+        wait_for_loaders(&base, 8);
         nothing_went_wrong(&base);
     }
 }

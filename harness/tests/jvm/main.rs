@@ -10,5 +10,7 @@ mod jvm_generations;
 mod jvm_isolation;
 mod jvm_join;
 mod jvm_path;
+mod jvm_process;
+mod jvm_room;
 mod jvm_unload;
 mod support;

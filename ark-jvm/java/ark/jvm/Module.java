@@ -148,6 +148,8 @@ public final class Module {
         try {
             Base.await();
             Records.install();
+            Drivers.load(loader);
+            Log4j.prepare(loader);
             Class<?> type = Class.forName(main, true, loader);
             Method method;
             try {
@@ -374,7 +376,7 @@ public final class Module {
 
     /** Lets go of everything, so that only what leaks holds the loader. A layer that is the module's {@code alone} goes with it. */
     String reclaim(boolean alone) {
-        surroundings.restore();
+        surroundings.restore(new Sweep(owner(alone), List.of())::belongs);
         String swept = Sweep.sweep(owner(alone), heirs(alone), settings);
         group.module = null;
         group.leave();

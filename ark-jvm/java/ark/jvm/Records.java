@@ -53,14 +53,19 @@ final class Records extends Handler {
         }
     }
 
-    /** Where the records of a module go: to its own logging, through the bridge that Spring Boot brings, or else to its standard error. */
+    /** The bridges that Spring Boot brings, with Logback and with Log4j 2. */
+    private static final String[] BRIDGES = {"org.slf4j.bridge.SLF4JBridgeHandler", "org.apache.logging.log4j.jul.Log4jBridgeHandler"};
+
+    /** Where the records of a module go: to its own logging, through a bridge that it has, or else to its standard error. */
     static Handler of(Module module) {
-        try {
-            Class<?> bridge = module.loader.loadClass("org.slf4j.bridge.SLF4JBridgeHandler");
-            return (Handler) bridge.getDeclaredConstructor().newInstance();
-        } catch (ReflectiveOperationException | LinkageError absent) {
-            return new Lines();
+        for (String bridge : BRIDGES) {
+            try {
+                return (Handler) module.loader.loadClass(bridge).getDeclaredConstructor().newInstance();
+            } catch (ReflectiveOperationException | LinkageError absent) {
+                // The next one, perhaps.
+            }
         }
+        return new Lines();
     }
 
     private static final class Lines extends Handler {

@@ -13,6 +13,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.TimeZone;
+import java.util.function.Predicate;
 import java.util.logging.Handler;
 import java.util.logging.Level;
 import java.util.logging.LogManager;
@@ -57,13 +58,18 @@ final class Surroundings {
         }
     }
 
-    /** Puts back what the module changed. */
-    void restore() {
+    /** Puts back what the module changed. What {@code goes} with it, as a handler of its own, nobody who came later keeps. */
+    void restore(Predicate<Object> goes) {
         synchronized (LIVING) {
             settled();
             int at = LIVING.indexOf(this);
             if (at < 0) {
                 return;
+            }
+            for (Surroundings other : LIVING) {
+                if (other != this) {
+                    other.forget(goes, before);
+                }
             }
             List<Surroundings> later = LIVING.subList(at + 1, LIVING.size());
             Map<String, Object> now = now();
@@ -93,9 +99,19 @@ final class Surroundings {
         }
     }
 
+    /** As if what goes had never been there, but what was {@code instead}. */
+    private void forget(Predicate<Object> goes, Map<String, Object> instead) {
+        before.replaceAll((name, value) -> goes.test(value) ? instead.get(name) : value);
+        handlersBefore.removeIf(goes);
+        if (after != null) {
+            after.replaceAll((name, value) -> goes.test(value) ? instead.get(name) : value);
+            handlersAfter.removeIf(goes);
+        }
+    }
+
     private static List<Handler> handlers() {
         Logger root = LogManager.getLogManager().getLogger("");
-        return root == null ? List.of() : List.of(root.getHandlers());
+        return root == null ? new ArrayList<>() : new ArrayList<>(List.of(root.getHandlers()));
     }
 
     private static Map<String, Object> now() {

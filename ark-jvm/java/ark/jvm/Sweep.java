@@ -57,6 +57,7 @@ final class Sweep {
         for (Statics heir : heirs) {
             sweep.step("statics of libraries that stay", () -> heir.forget(sweep));
             sweep.step("logging", () -> sweep.logging(heir.loader, settings));
+            sweep.step("Log4j", () -> sweep.log4j(heir.loader, settings));
             sweep.step("shutdown handlers", () -> sweep.shutdownHandlers(heir.loader));
         }
         return sweep.told.toString();
@@ -243,6 +244,10 @@ final class Sweep {
         if (heirs.stream().noneMatch(one -> one.loader == heir)) {
             return;
         }
+        if (object instanceof Thread) {
+            // One that was never started, or has ended.
+            detach((Thread) object);
+        }
         for (Field field : fields(object.getClass())) {
             if (!Modifier.isStatic(field.getModifiers()) && ClassLoader.class.isAssignableFrom(field.getType())) {
                 Object loader = all.unreflectGetter(field).invoke(object);
@@ -388,7 +393,7 @@ final class Sweep {
         javax.management.MBeanServer server = java.lang.management.ManagementFactory.getPlatformMBeanServer();
         for (javax.management.ObjectName name : server.queryNames(null, null)) {
             try {
-                if (owns(server.getClassLoaderFor(name))) {
+                if (owns(server.getClassLoaderFor(name)) || belongs(wrapped(server, name))) {
                     server.unregisterMBean(name);
                     took("MBean " + name);
                 }
@@ -396,6 +401,16 @@ final class Sweep {
                 // Somebody else was faster.
             }
         }
+    }
+
+    /** What an MBean of the JDK's or of a layer's class is made of. */
+    private static Object wrapped(javax.management.MBeanServer server, javax.management.ObjectName name) throws Throwable {
+        Object repository = get(get(server, "mbsInterceptor"), "repository");
+        Object bean = all.unreflect(repository.getClass().getMethod("retrieve", javax.management.ObjectName.class)).invoke(repository, name);
+        if (bean instanceof javax.management.StandardMBean) {
+            return ((javax.management.StandardMBean) bean).getImplementation();
+        }
+        return bean instanceof javax.management.modelmbean.RequiredModelMBean ? get(bean, "managedResource") : null;
     }
 
     private void providers() {
@@ -529,13 +544,59 @@ final class Sweep {
         Object context = factory.getMethod("getILoggerFactory").invoke(null);
         Object objects = get(context, "objectMap");
         Object environment = objects instanceof Map ? ((Map<?, ?>) objects).get("org.springframework.core.env.Environment") : null;
-        if (environment != null) {
-            Object sources = environment.getClass().getMethod("getPropertySources").invoke(environment);
-            Object ours = sources.getClass().getMethod("get", String.class).invoke(sources, "ark");
-            if (ours != null && ours.getClass().getMethod("getSource").invoke(ours) == settings) {
-                ((Map<?, ?>) objects).remove("org.springframework.core.env.Environment");
+        if (isOf(environment, settings)) {
+            ((Map<?, ?>) objects).remove("org.springframework.core.env.Environment");
+            took("environment of the layer's logging");
+        }
+    }
+
+    /** The same with Log4j 2, which has it in more places. */
+    private void log4j(ClassLoader heir, Map<String, Object> settings) throws Throwable {
+        Class<?> manager = loaded(heir, "org.apache.logging.log4j.LogManager");
+        Object selector = manager == null || !Native.initialised(manager) ? null : inside(manager.getMethod("getFactory").invoke(null), "selector");
+        if (selector == null) {
+            return;
+        }
+        for (Object context : (Collection<?>) all.unreflect(selector.getClass().getMethod("getLoggerContexts")).invoke(selector)) {
+            if (inside(context, "externalMap") instanceof Map<?, ?> objects && objects.values().removeIf(object -> isOf(object, settings))) {
                 took("environment of the layer's logging");
             }
+            Object configuration = inside(context, "configuration");
+            for (String holder : new String[] {"tempLookup", "runtimeStrSubstitutor", "configurationStrSubstitutor"}) {
+                Object lookup = inside(configuration, holder);
+                Object resolver = inside(lookup, "variableResolver");
+                if (inside(resolver == null ? lookup : resolver, "strLookupMap") instanceof Map<?, ?> lookups) {
+                    for (Object one : lookups.values()) {
+                        forgetEnvironment(one, settings);
+                    }
+                }
+            }
+        }
+        Class<?> system = loaded(heir, "org.springframework.boot.logging.log4j2.Log4J2LoggingSystem");
+        if (system != null && Native.initialised(system)) {
+            forgetEnvironment(get(system, "propertySource"), settings);
+        }
+    }
+
+    private static Object inside(Object object, String name) throws Throwable {
+        return object == null ? null : get(object, name);
+    }
+
+    private void forgetEnvironment(Object holder, Map<String, Object> settings) throws Throwable {
+        if (isOf(inside(holder, "environment"), settings)) {
+            set(holder, "environment", null);
+            took("environment in a " + holder.getClass().getName());
+        }
+    }
+
+    /** Whether this is the environment of the application that has these settings. */
+    private static boolean isOf(Object environment, Map<String, Object> settings) {
+        try {
+            Object sources = environment == null ? null : environment.getClass().getMethod("getPropertySources").invoke(environment);
+            Object ours = sources == null ? null : sources.getClass().getMethod("get", String.class).invoke(sources, "ark");
+            return ours != null && ours.getClass().getMethod("getSource").invoke(ours) == settings;
+        } catch (ReflectiveOperationException other) {
+            return false;
         }
     }
 

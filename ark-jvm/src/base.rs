@@ -1,10 +1,10 @@
 //! The class path of the base, as modules meet it: those that join its servlet container have that container's classes from it, and
 //! those of SOFAArk take what their rules allow.
 
-use std::path::Path;
+use std::{path::Path, sync::OnceLock};
 
 use crate::{
-    Archive, Blob, ClassPath, ClassPathError, Hit, Layout, Limits,
+    Archive, Blob, ClassPath, ClassPathError, Hit, Jar, Layout, Limits,
     declared::{Decision, Form, Imports, Of, Provider, Refused, artifact_id},
     package::nested,
 };
@@ -20,7 +20,8 @@ const CORE: &str = "tomcat-embed-core-";
 #[derive(Debug)]
 pub struct BaseJars {
     path: ClassPath,
-    providers: Vec<Provider>,
+    /// By the numbers of the jars, once somebody asks: they are read for it.
+    providers: OnceLock<Vec<Provider>>,
 }
 
 /// Why a module cannot have the servlet container's classes from the base.
@@ -63,12 +64,7 @@ impl BaseJars {
             jars.extend(libraries.into_iter().filter_map(|blob| Some((Archive::of(blob, limits).ok()?, String::new()))));
         }
         let path = ClassPath::new(jars, feature)?;
-        let providers = path.jars().iter().map(|jar| match jar.root() {
-            "" => Provider { of: Of::Base, form: Form::Jar, artifact: artifact_id(jar).ok().flatten() },
-            // The application's own classes, with its configuration.
-            _ => Provider { of: Of::Base, form: Form::Folder, artifact: None },
-        });
-        Ok(Self { providers: providers.collect(), path })
+        Ok(Self { path, providers: OnceLock::new() })
     }
 
     /// Their class path.
@@ -78,7 +74,15 @@ impl BaseJars {
     }
 
     fn provider(&self, hit: &Hit<'_>) -> Option<Provider> {
-        self.providers.get(hit.jar_number()).cloned()
+        let providers = self.providers.get_or_init(|| {
+            let provider = |jar: &Jar| match jar.root() {
+                "" => Provider { of: Of::Base, form: Form::Jar, artifact: artifact_id(jar).ok().flatten() },
+                // The application's own classes, with its configuration.
+                _ => Provider { of: Of::Base, form: Form::Folder, artifact: None },
+            };
+            self.path.jars().iter().map(provider).collect()
+        });
+        providers.get(hit.jar_number()).cloned()
     }
 
     /// Whether a module with these rules may take the class `class`, `org.example.A`, from here.

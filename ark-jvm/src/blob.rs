@@ -98,6 +98,16 @@ impl Blob {
         }
     }
 
+    /// Lets go of what is in memory of a mapped file, the whole of it where this is a stretch of one. Whoever looks again has it read again,
+    /// out of the system's cache as a rule.
+    pub fn rest(&self) {
+        match &self.0.held {
+            Held::Mapped(map) => rest(map),
+            Held::Within(outer, _) => outer.rest(),
+            Held::Owned(_) => {}
+        }
+    }
+
     /// How many bytes were allocated for it: none for a mapped file or a stretch of one.
     #[must_use]
     pub fn allocated(&self) -> u64 {
@@ -160,3 +170,13 @@ fn map(file: &File) -> std::io::Result<Mmap> {
     // demands the same of whoever names a file elsewhere.
     unsafe { Mmap::map(file) }
 }
+
+#[cfg(unix)]
+#[expect(unsafe_code, reason = "what may be done with the one mapping")]
+fn rest(map: &Mmap) {
+    // SAFETY: of a mapping of a file that nobody writes through, pages that are let go of come back from the file, which never changes.
+    let _ = unsafe { map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
+}
+
+#[cfg(not(unix))]
+fn rest(_: &Mmap) {}

@@ -201,6 +201,13 @@ impl ClassPath {
         &self.0.jars
     }
 
+    /// Lets go of what is in memory of its jars' files: see [`Blob::rest`](crate::Blob::rest).
+    pub fn rest(&self) {
+        for jar in self.jars() {
+            jar.archive().blob().rest();
+        }
+    }
+
     /// How many entries can be found, directories included.
     #[must_use]
     pub fn entry_count(&self) -> usize {

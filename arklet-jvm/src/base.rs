@@ -3,14 +3,14 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, LazyLock, Mutex, PoisonError,
         atomic::{AtomicI64, Ordering},
     },
 };
 
 use ark_jvm::{BaseJars, Extracted, Limits};
 use ark_model::{Failure, Reason};
-use tokio::sync::{OnceCell, oneshot};
+use tokio::sync::{OnceCell, oneshot, watch};
 
 use crate::{
     jni::{boolean, long, object},
@@ -29,9 +29,10 @@ pub(crate) struct Base {
     pub(crate) handle: Handle,
 }
 
+static BASE: OnceCell<Base> = OnceCell::const_new();
+
 /// The jars of the base, read when they are first asked for. What has to be written out of them goes to `extracted`.
 pub(crate) async fn get(extracted: &Extracted) -> Result<&'static Base, Failure> {
-    static BASE: OnceCell<Base> = OnceCell::const_new();
     let opened = BASE.get_or_try_init(|| async {
         let class_path = vm::ask_of(|names| (&names.base, names.base_class_path)).await.ok_or_else(|| ending(vm::Ended))?;
         let feature = vm::get().map_err(ending)?.feature;
@@ -42,6 +43,13 @@ pub(crate) async fn get(extracted: &Extracted) -> Result<&'static Base, Failure>
         Ok(Base { jars, handle })
     });
     opened.await
+}
+
+/// Lets go of what is in memory of the jars of the base.
+pub(crate) fn rest() {
+    if let Some(base) = BASE.get() {
+        base.jars.path().rest();
+    }
 }
 
 /// Waits until the base is up, and says whether its web server can be joined: an error says why not.
@@ -74,10 +82,25 @@ pub(crate) fn answered(question: i64, answer: String) {
     }
 }
 
+/// How many calls of [`open`] there have been, and how many have had their effect.
+static OPENED: LazyLock<(watch::Sender<u64>, watch::Sender<u64>)> = LazyLock::new(|| (watch::Sender::new(0), watch::Sender::new(0)));
+
+/// Counts when it goes, whatever became of the call.
+struct Done;
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        OPENED.1.send_modify(|done| *done += 1);
+    }
+}
+
 /// Has the joined module with this key answer requests to the base's own port, or not. Of two calls the later holds.
 pub(crate) fn open(key: Arc<str>, on: bool) {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    OPENED.0.send_modify(|called| *called += 1);
+    let done = Done;
     vm::post(move |env| {
+        let _done = done;
         let Ok(vm) = vm::get() else { return };
         let opened = env
             .string(&key)
@@ -86,4 +109,10 @@ pub(crate) fn open(key: Arc<str>, on: bool) {
             tracing::warn!(%thrown, "the base's web server could not be told which version of a module answers");
         }
     });
+}
+
+/// Waits until all calls of [`open`] until now have had their effect: before that, a version that leaves has nobody in its place.
+pub(crate) async fn opened() {
+    let called = *OPENED.0.borrow();
+    let _ = OPENED.1.subscribe().wait_for(|done| *done >= called).await;
 }

@@ -1,6 +1,12 @@
 //! A JVM module that answers, and its end: what is closed, what is swept, and whether the VM let go of it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use ark::{Facts, ModuleSpec, Reclaimed, Running};
 use ark_jvm::budget::Weighing;
@@ -14,6 +20,7 @@ use gateway::{Endpoint, RequestId, empty};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::{
+    base,
     budget::Taken,
     inspect::Look,
     jni::{Global, Thrown, Weak, boolean, long},
@@ -39,6 +46,8 @@ pub(crate) const COLLECTED_HEAP_BYTES: u64 = 1 << 30;
 /// Up to so much of used heap it is looked by itself for what holds a module: the world stands still for a second or two, once.
 const SEARCHED_HEAP_BYTES: u64 = 48 << 20;
 const SEARCHED_OBJECTS: u64 = 1_000_000;
+/// How long the VM may compile after a start.
+const COMPILED: Duration = Duration::from_secs(5);
 /// What a module gets to end when its start was given up.
 const ABANDONED: Duration = Duration::from_secs(5);
 
@@ -165,6 +174,7 @@ async fn figures() -> Figures {
 impl Vital {
     /// Closes its contexts and interrupts its threads; answers with what the Java side says of it, a line each.
     async fn stop(&mut self, patience: Duration) -> String {
+        base::opened().await;
         let module = self.module.get() as usize;
         let millis = i64::try_from(patience.as_millis()).unwrap_or(i64::MAX);
         let alone = self.leased.as_ref().is_some_and(Leased::is_alone);
@@ -362,6 +372,18 @@ pub(crate) fn holders(id: &ModuleId, at_most_objects: u64) -> Option<BoxFuture<'
         give_back();
         found
     }))
+}
+
+/// [`give_back`], once the VM has compiled what a start has made hot: compiling takes the most and frees it again.
+pub(crate) fn give_back_soon() {
+    static WAITING: AtomicBool = AtomicBool::new(false);
+    if !WAITING.swap(true, Ordering::AcqRel) {
+        tokio::spawn(async {
+            tokio::time::sleep(COMPILED).await;
+            WAITING.store(false, Ordering::Release);
+            give_back();
+        });
+    }
 }
 
 /// Gives memory back to the system that the C library keeps free: the VM takes its metaspace and its own structures from there.

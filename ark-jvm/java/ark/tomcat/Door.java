@@ -26,13 +26,14 @@ import org.apache.catalina.valves.ValveBase;
 public final class Door extends ValveBase implements Server {
     /** The header that names an application. Only who made a key knows it, and no application gets to see it. */
     private static final String KEY = "ark-instance";
+    /** How versions of joined applications begin: a request may have been mapped to one that has gone since. */
+    private static final String OURS = "ark-";
     private static final int LOOK_MILLIS = 5;
     private static final int NOT_FOUND = 404;
     private static final int UNAVAILABLE = 503;
 
     private final StandardHost host;
     private final Map<String, Joined> joined = new ConcurrentHashMap<>();
-    private final Map<Context, Joined> byContext = new ConcurrentHashMap<>();
     /** By path, what answers requests without a key. */
     private final Map<String, Joined> front = new ConcurrentHashMap<>();
     private long versions;
@@ -79,7 +80,7 @@ public final class Door extends ValveBase implements Server {
         }
         Joined wanted = key == null ? null : joined.get(key);
         Context found = request.getContext();
-        if (wanted == null && (found == null || !byContext.containsKey(found))) {
+        if (wanted == null && (found == null || !isJoined(found))) {
             getNext().invoke(request, response);
             return;
         }
@@ -100,6 +101,11 @@ public final class Door extends ValveBase implements Server {
         } finally {
             wanted.inside.decrementAndGet();
         }
+    }
+
+    private static boolean isJoined(Context context) {
+        String version = context.getWebappVersion();
+        return version != null && version.startsWith(OURS);
     }
 
     private void pass(Context context, Request request, Response response) throws IOException {
@@ -125,7 +131,7 @@ public final class Door extends ValveBase implements Server {
             Context context = (Context) child;
             String its = context.getPath();
             boolean has = its.isEmpty() || path.equals(its) || path.startsWith(its + "/");
-            if (has && !byContext.containsKey(context) && (best == null || its.length() > best.getPath().length())) {
+            if (has && !isJoined(context) && (best == null || its.length() > best.getPath().length())) {
                 best = context;
             }
         }
@@ -160,14 +166,12 @@ public final class Door extends ValveBase implements Server {
         StandardContext context = (StandardContext) application;
         String version;
         synchronized (this) {
-            version = String.format("%019d", versions++);
+            version = OURS + String.format("%019d", versions++);
         }
         context.setWebappVersion(version);
         context.setName(context.getPath() + "##" + version);
         context.setParent(host);
-        Joined one = new Joined(context);
-        joined.put(key, one);
-        byContext.put(context, one);
+        joined.put(key, new Joined(context));
         context.start();
     }
 
@@ -239,15 +243,11 @@ public final class Door extends ValveBase implements Server {
             one.leaving = true;
             choose(one.context.getPath());
         }
-        try {
-            if (one.admitted) {
-                host.removeChild(one.context);
-            } else {
-                one.context.stop();
-                one.context.destroy();
-            }
-        } finally {
-            byContext.remove(one.context);
+        if (one.admitted) {
+            host.removeChild(one.context);
+        } else {
+            one.context.stop();
+            one.context.destroy();
         }
     }
 }

@@ -6,6 +6,9 @@ public class StandardContext extends ContainerBase implements Context {
     @Override
     public native String getPath();
 
+    @Override
+    public native String getWebappVersion();
+
     public native void setWebappVersion(String version);
 
     public native long getInProgressAsyncCount();

@@ -30,7 +30,7 @@ Exit codes:
   2  the command line or the configuration is wrong
   3  no base could be reached";
 
-/// Builds modules, in Rust or Java, and runs them on a base: installs, switches and removes them while it serves.
+/// Builds modules, in Rust, Java or for Node.js, and runs them on a base: installs, switches and removes them while it serves.
 #[derive(Debug, Parser)]
 #[command(name = "arkctl", version, after_help = AFTER, max_term_width = 110, disable_help_subcommand = true)]
 pub(crate) struct Cli {

@@ -179,6 +179,7 @@ impl Error {
             Self::WrongKind { kind: Kind::Jvm, .. } => {
                 Some("make an application a base for it by `arkctl base run <base.jar>`, or name another by --base".to_owned())
             }
+            Self::WrongKind { kind: Kind::Node, .. } => Some("start a base for it by `nodejslet`, or name another by --base".to_owned()),
             Self::Protocol { .. } => Some("`arkctl version` says who answers there; `arkctl status` what is installed".to_owned()),
             Self::Refused(refusal) => for_reason(refusal.failure.reason, refusal.module.as_ref()),
             Self::Build { hint, .. } | Self::Package { hint, .. } => hint.clone(),

@@ -26,6 +26,7 @@ impl File {
         match self.kind {
             Kind::Wasm => of_component(&self.path, bytes),
             Kind::Jvm => of_jar(&self.path),
+            Kind::Node => of_npm(&self.path),
         }
     }
 }
@@ -51,6 +52,13 @@ pub(crate) fn of_jar(path: &Path) -> Result<Manifest, Error> {
         ark_jvm::Kind::Boot { .. } | ark_jvm::Kind::Plain => (None, None),
     };
     Ok(Manifest { name: layout.name, version: layout.version, context_path, priority, ..Manifest::default() })
+}
+
+/// What a base takes from the package of npm at `path`.
+fn of_npm(path: &Path) -> Result<Manifest, Error> {
+    let wrong = |problem: String| Error::Package { path: path.to_owned(), problem, hint: Some("pack it by `arkctl build`".to_owned()) };
+    let json = ark_node::describe(path).map_err(|error| wrong(error.to_string()))?;
+    json.manifest().map_err(|error| wrong(error.to_string()))
 }
 
 /// What the jar at `path` is, as a base reads it.

@@ -16,7 +16,7 @@ use ark_model::{
     order::Resource,
 };
 use futures_util::future::BoxFuture;
-use gateway::{Endpoint, RequestId, empty};
+use gateway::{Endpoint, Place, Proxy, RequestId, empty};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
     jni::{Global, Thrown, Weak, boolean, long},
     leaks::{self, Loaders},
     modules::{Number, Up},
-    proxy::{Proxy, Silent},
+    proxy::{Joined, Silent},
     runtime::Leased,
     shelf::Handle,
     vm,
@@ -80,8 +80,8 @@ impl Served {
     pub(crate) fn new(vital: Vital, look: Look, up: &Up) -> Self {
         let endpoint: Endpoint = match (up.port, &up.key) {
             (0, _) => Arc::new(Silent),
-            (port, None) => Arc::new(Proxy::new(port)),
-            (port, Some(key)) => Arc::new(Proxy::joined(port, key)),
+            (port, None) => Arc::new(Proxy::new(Place::Port(port))),
+            (port, Some(key)) => Arc::new(Joined::new(port, key)),
         };
         let spec = Arc::clone(&vital.spec);
         Self { spec, endpoint, has_server: up.port != 0, look, vital: Mutex::new(Some(vital)), said: Mutex::default() }

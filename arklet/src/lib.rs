@@ -24,4 +24,4 @@ pub use agent::{Agent, Builder};
 pub use ark_wasm as wasm;
 pub use identity::Identity;
 pub use options::Options;
-pub use run::run;
+pub use run::{ending, run};

@@ -6,7 +6,6 @@ use std::process::ExitCode;
 
 use arklet::options::{Options, Problem};
 use clap::Parser;
-use tokio_util::sync::CancellationToken;
 
 /// How the threads of the API rank against those that serve requests, from 0 (the same) to 19.
 const MANAGEMENT_NICE: i32 = 5;
@@ -26,7 +25,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return complain(&Problem::from(format!("could not start: {error}"))),
     };
-    let ended = runtime.block_on(async { arklet::run(options, |base| base.wasm(|wasm| wasm), ending()?).await });
+    let ended = runtime.block_on(async { arklet::run(options, |base| base.wasm(|wasm| wasm), arklet::ending()?).await });
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => complain(&problem),
@@ -44,26 +43,4 @@ fn complain(problem: &Problem) -> ExitCode {
     // The log may be switched off; this must be seen.
     eprintln!("arklet: {problem}");
     ExitCode::FAILURE
-}
-
-/// Cancelled when somebody asks the process to end; asked twice, it ends at once.
-fn ending() -> Result<CancellationToken, Problem> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let listen = |kind| signal(kind).map_err(|error| Problem::from(format!("could not listen for signals: {error}")));
-    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
-    let ending = CancellationToken::new();
-    let asked = ending.clone();
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            if asked.is_cancelled() {
-                std::process::exit(130);
-            }
-            asked.cancel();
-        }
-    });
-    Ok(ending)
 }

@@ -12,6 +12,7 @@ mod forward;
 mod gateway;
 mod instance;
 mod metrics;
+mod proxy;
 mod serve;
 mod settings;
 mod stats;
@@ -21,6 +22,7 @@ pub mod upstream;
 
 pub use forward::{Peer, RequestId};
 pub use gateway::Gateway;
+pub use proxy::{Place, Proxy};
 pub use serve::{ServeError, Serving};
 pub use settings::Settings;
 pub use upstream::{Body, BoxError, Endpoint, Upstream, UpstreamError, empty};

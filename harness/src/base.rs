@@ -187,8 +187,11 @@ impl Base {
     }
 }
 
-/// A field of `/proc/<pid>/status`, without its unit.
-pub(crate) fn status(pid: u32, field: &str) -> Result<u64, Error> {
+/// A field of `/proc/<pid>/status`, e.g. `VmRSS:`, without its unit.
+///
+/// # Errors
+/// Where the operating system does not tell.
+pub fn status(pid: u32, field: &str) -> Result<u64, Error> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix(field)).ok_or("no such field")?;
     Ok(line.split_whitespace().next().ok_or("no value")?.parse()?)

@@ -8,6 +8,7 @@ pub mod api;
 pub mod base;
 pub mod jvm;
 pub mod load;
+pub mod node;
 pub mod postgres;
 pub mod samples;
 

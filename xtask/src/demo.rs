@@ -12,7 +12,7 @@ use harness::{
     base::Base,
     jvm::{self, JvmBase},
     load::{Load, Report},
-    samples,
+    node, samples,
 };
 use serde_json::{Map, Value, json};
 
@@ -110,6 +110,37 @@ pub(crate) fn jvm(once: bool) -> Result<Show, Error> {
     })
 }
 
+/// Applications of Node.js, from npm's registry, under the supervisor.
+pub(crate) fn node(once: bool) -> Result<Show, Error> {
+    say("packing the sample applications with npm");
+    let order = |name: &str, version: &str| -> Result<Value, Error> {
+        Ok(json!({"id": {"name": name, "version": version}, "url": url(&node::package(name, version)?)}))
+    };
+    let mut modules = Vec::new();
+    for name in ["shop", "menu", "hello", "fetch"] {
+        modules.push((name.to_owned(), order(name, "1.0.0")?));
+    }
+    let upgrade = order("shop", "2.0.0")?;
+    say("starting a base");
+    let usual = ["--listen", "127.0.0.1:1238", "--gateway", "127.0.0.1:8080"];
+    let base = if once { node::base(&[])? } else { node::base(&usual).or_else(|_| node::base(&[]))? };
+    Ok(Show {
+        base,
+        modules,
+        star: "shop",
+        upgrade,
+        path: "/shop/version",
+        answers: ["v1.0.0", "v2.0.0"],
+        besides: read_the_menu,
+        commands: &[
+            "curl http://GATEWAY/shop/items",
+            "curl http://GATEWAY/menu/",
+            "curl -d body http://GATEWAY/fetch/any/path",
+            "cargo run -q --release -p arkctl -- --base API inspect shop",
+        ],
+    })
+}
+
 pub(crate) fn run(show: fn(bool) -> Result<Show, Error>, once: bool, json_output: bool) -> Result<(), Error> {
     let show = show(once)?;
     let base = &show.base;
@@ -193,6 +224,13 @@ fn read_a_quote(base: &Base) -> Result<(), Error> {
     let url = format!("http://{}/quotes/stream?ticks=1", base.gateway);
     let answer = ureq::get(url).call()?.body_mut().read_to_string()?;
     say(&format!("quotes, on another kind of server, sends {}", answer.lines().find(|line| line.starts_with("data:")).unwrap_or_default()));
+    Ok(())
+}
+
+/// One on another framework, an ES module.
+fn read_the_menu(base: &Base) -> Result<(), Error> {
+    let answer = ureq::get(format!("http://{}/menu/", base.gateway)).call()?.body_mut().read_to_string()?;
+    say(&format!("menu, on another framework, answers {answer}"));
     Ok(())
 }
 

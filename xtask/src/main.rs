@@ -12,9 +12,11 @@ use harness::Error;
 const USAGE: &str = "usage: cargo xtask <command>
 
 commands:
-  demo [--jvm] [--once] [--output json]
-                                  a base, the sample modules, traffic, and an upgrade in the middle of it; --jvm: of Java applications
-  test [--require-jdk]            format, lints, documentation and every test; those on a JVM where there is a JDK and Maven
+  demo [--jvm | --node] [--once] [--output json]
+                                  a base, the sample modules, traffic, and an upgrade in the middle of it; --jvm, --node: of
+                                  applications in Java and for Node.js
+  test [--require-all]            format, lints, documentation and every test; those on a JVM and on Node.js where there are a JDK
+                                  and Maven, and Node.js and npm
   bench [W1 …] [--output json]    measures the promises of SPECIFICATION.md, all or those named";
 
 const WASM_TARGET: &str = "wasm32-wasip2";
@@ -37,10 +39,10 @@ fn run(arguments: &[&str]) -> Result<(), Error> {
         "demo" => {
             let options = Options::read(options)?;
             prepare()?;
-            demo::run(if options.jvm { demo::jvm } else { demo::wasm }, options.once, options.json)
+            demo::run(options.show, options.once, options.json)
         }
         "test" if options.is_empty() => test(false),
-        "test" if options == ["--require-jdk"] => test(true),
+        "test" if options == ["--require-all"] => test(true),
         "bench" => {
             let options = Options::read(options)?;
             let wanted = bench::wanted(&options.names)?;
@@ -53,17 +55,16 @@ fn run(arguments: &[&str]) -> Result<(), Error> {
     }
 }
 
-#[derive(Default)]
 struct Options<'a> {
     once: bool,
     json: bool,
-    jvm: bool,
+    show: fn(bool) -> Result<demo::Show, Error>,
     names: Vec<&'a str>,
 }
 
 impl<'a> Options<'a> {
     fn read(mut words: &[&'a str]) -> Result<Self, Error> {
-        let mut options = Self::default();
+        let mut options = Self { once: false, json: false, show: demo::wasm, names: Vec::new() };
         loop {
             words = match words {
                 [] => return Ok(options),
@@ -72,7 +73,11 @@ impl<'a> Options<'a> {
                     rest
                 }
                 ["--jvm", rest @ ..] => {
-                    options.jvm = true;
+                    options.show = demo::jvm;
+                    rest
+                }
+                ["--node", rest @ ..] => {
+                    options.show = demo::node;
                     rest
                 }
                 ["--output", "json", rest @ ..] => {
@@ -104,22 +109,31 @@ fn ensure_target() -> Result<(), Error> {
     Ok(())
 }
 
-fn test(require_jdk: bool) -> Result<(), Error> {
-    let lacking = lacking_for_jvm().err();
-    if require_jdk && let Some(lacking) = lacking {
-        return Err(lacking);
+/// A kind of base that needs something of the machine, and why it cannot be tested here.
+struct LeftOut {
+    /// How its test files begin.
+    prefix: &'static str,
+    why: Error,
+}
+
+fn test(require_all: bool) -> Result<(), Error> {
+    let kinds = [("jvm", lacking_for_jvm()), ("node", lacking_for_node())];
+    let left_out: Vec<LeftOut> = kinds.into_iter().filter_map(|(prefix, lacking)| Some(LeftOut { prefix, why: lacking.err()? })).collect();
+    if require_all && let Some(LeftOut { why, .. }) = left_out.first() {
+        return Err(why.to_string().into());
     }
     command("cargo", &["fmt", "--all", "--check"], &[])?;
     command("cargo", &["fmt", "--all", "--check", "--manifest-path", "examples/Cargo.toml"], &[])?;
     ensure_target()?;
     // Tests, binaries and benches in one build: what they share is compiled once.
     command("cargo", &["build", "--release", "--locked", "--workspace", "--all-targets"], &[])?;
-    match &lacking {
-        None => {
-            ensure_postgres()?;
-            command("cargo", &["test", "--workspace", "--release", "--locked"], &[])?;
-        }
-        Some(_) => test_without_jvm()?,
+    if !left_out.iter().any(|kind| kind.prefix == "jvm") {
+        ensure_postgres()?;
+    }
+    if left_out.is_empty() {
+        command("cargo", &["test", "--workspace", "--release", "--locked"], &[])?;
+    } else {
+        test_without(&left_out)?;
     }
     command("cargo", &["test", "--workspace", "--locked", "--manifest-path", "examples/Cargo.toml"], &[])?;
     command("cargo", &["clippy", "--workspace", "--all-targets", "--release", "--locked", "--", "-D", "warnings"], &[])?;
@@ -130,8 +144,8 @@ fn test(require_jdk: bool) -> Result<(), Error> {
     )?;
     command("cargo", &["doc", "--workspace", "--no-deps", "--release", "--locked", "--quiet"], &[("RUSTDOCFLAGS", "-D warnings")])?;
     deny()?;
-    if let Some(lacking) = lacking {
-        eprintln!("xtask: all is well, but what concerns JVMs was left out: {lacking}");
+    for LeftOut { prefix, why } in left_out {
+        eprintln!("xtask: all is well, but what concerns bases of the kind {prefix} was left out: {why}");
     }
     Ok(())
 }
@@ -141,6 +155,15 @@ fn lacking_for_jvm() -> Result<(), Error> {
     harness::jvm::Jdk::current()?;
     let maven = Command::new("mvn").arg("-version").output();
     maven.map(drop).map_err(|error| format!("there is no Maven (`mvn`): {error}").into())
+}
+
+/// What tests on Node.js need: that, and npm for the sample applications.
+fn lacking_for_node() -> Result<(), Error> {
+    for program in ["node", "npm"] {
+        let version = Command::new(program).arg("--version").output();
+        version.map_err(|error| format!("there is no Node.js (`{program}`): {error}"))?;
+    }
+    Ok(())
 }
 
 /// One of the applications needs a database.
@@ -155,8 +178,8 @@ fn ensure_postgres() -> Result<(), Error> {
     command("apt-get", &["install", "-y", "-q", "--no-install-recommends", "postgresql"], &[("DEBIAN_FRONTEND", "noninteractive")])
 }
 
-/// All tests but those whose file says that they need a JVM.
-fn test_without_jvm() -> Result<(), Error> {
+/// All tests but those whose file says that they need what is not there.
+fn test_without(left_out: &[LeftOut]) -> Result<(), Error> {
     let mut arguments = vec!["test", "--workspace", "--release", "--locked", "--lib", "--bins", "--examples"];
     let mut names = Vec::new();
     for member in std::fs::read_dir(harness::root())? {
@@ -165,7 +188,7 @@ fn test_without_jvm() -> Result<(), Error> {
             let is_test = path.extension().is_some_and(|extension| extension == "rs") || path.join("main.rs").is_file();
             if let Some(name) = path.file_stem().and_then(|name| name.to_str())
                 && is_test
-                && !name.starts_with("jvm")
+                && !left_out.iter().any(|kind| name.starts_with(kind.prefix))
             {
                 names.push(name.to_owned());
             }

@@ -235,13 +235,13 @@ mod tests {
     fn a_save_is_seen_by_the_watcher() {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().canonicalize().unwrap();
-        for kind in [Kind::Wasm, Kind::Jvm] {
+        for kind in [Kind::Wasm, Kind::Jvm, Kind::Node] {
             let project = root.join(kind.name());
             let files = super::super::new::make(&project, "hello", kind).unwrap();
             let found = project::find(&project, &build::Options::default()).unwrap();
             let (changed, changes) = mpsc::channel();
             let _watcher = watch(&found.sources(), changed).unwrap();
-            let source = files.iter().find(|file| file.starts_with("src")).unwrap();
+            let source = files.iter().find(|file| file.starts_with("src") || file.ends_with(".js")).unwrap();
             std::fs::write(project.join(source), "// changed").unwrap();
             changes.recv_timeout(Duration::from_secs(30)).unwrap();
         }

@@ -29,21 +29,30 @@ const JVM: Template = &[
     (".gitignore", include_str!("../../template/jvm/gitignore.template")),
 ];
 
+/// An ordinary application, which runs by itself, too.
+const NODE: Template = &[
+    ("package.json", include_str!("../../template/node/package.json.template")),
+    ("app.js", include_str!("../../template/node/app.js.template")),
+    (".gitignore", include_str!("../../template/node/gitignore.template")),
+];
+
 fn template(kind: Kind) -> Template {
     match kind {
         Kind::Wasm => WASM,
         Kind::Jvm => JVM,
+        Kind::Node => NODE,
     }
 }
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "With --kind jvm it is an ordinary Spring Boot application (Maven, Java 17), which runs by itself, too:
-`mvn spring-boot:run`.
+`mvn spring-boot:run`. With --kind node it is an ordinary Node.js application: `npm start`.
 
 Examples:
   arkctl new hello
   arkctl new services/orders --name shop-orders
   arkctl new hello --kind jvm
+  arkctl new hello --kind node
 
 Existing files stay as they are: where one is in the way, nothing is written.")]
 pub(crate) struct Args {

@@ -6,6 +6,7 @@
 mod cargo;
 mod jar;
 mod java;
+mod node;
 pub(crate) mod tool;
 
 use std::path::{Path, PathBuf};
@@ -24,16 +25,19 @@ pub(crate) enum Kind {
     Wasm,
     /// A Maven or Gradle project, which becomes an executable jar.
     Jvm,
+    /// A project with a package.json, which becomes a package of npm.
+    Node,
 }
 
 impl Kind {
-    const ALL: [Self; 2] = [Self::Wasm, Self::Jvm];
+    const ALL: [Self; 3] = [Self::Wasm, Self::Jvm, Self::Node];
 
     /// Its name, on the command line and at a base.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Wasm => "wasm",
             Self::Jvm => "jvm",
+            Self::Node => "node",
         }
     }
 
@@ -42,13 +46,17 @@ impl Kind {
         match self {
             Self::Wasm => &["Cargo.toml"],
             Self::Jvm => java::MARKS,
+            Self::Node => node::MARKS,
         }
     }
 
     /// The kind of a package, by the end of its file's name.
     pub(crate) fn of_package(path: &Path) -> Option<Self> {
         let end = path.extension()?;
-        [("wasm", Self::Wasm), ("jar", Self::Jvm)].into_iter().find(|(of, _)| end.eq_ignore_ascii_case(of)).map(|(_, kind)| kind)
+        [("wasm", Self::Wasm), ("jar", Self::Jvm), ("tgz", Self::Node)]
+            .into_iter()
+            .find(|(of, _)| end.eq_ignore_ascii_case(of))
+            .map(|(_, kind)| kind)
     }
 
     /// Makes sure that `base` runs modules of this kind, before somebody waits for a build.
@@ -116,6 +124,7 @@ pub(crate) fn find(directory: &Path, options: &Options) -> Result<Box<dyn Projec
     Ok(match kind {
         Kind::Wasm => Box::new(cargo::Crate::find(directory)?),
         Kind::Jvm => Box::new(java::Java::find(directory, options.sub.as_deref())?),
+        Kind::Node => Box::new(node::Node::find(directory)?),
     })
 }
 
@@ -133,7 +142,7 @@ fn recognise(directory: &Path, asked: Option<Kind>, has: impl Fn(&str) -> bool) 
                 path: directory.to_owned(),
                 problem: format!("there is no project: none of {}", sought.join(", ")),
                 hint: Some(
-                    "name the directory of a project, or a .wasm or .jar file; `arkctl new <directory>` begins a project".to_owned(),
+                    "name the directory of a project, or a .wasm, .jar or .tgz file; `arkctl new <directory>` begins a project".to_owned(),
                 ),
             })
         }

@@ -9,10 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Enumeration;
 import java.util.List;
-import java.util.jar.JarEntry;
-import java.util.jar.JarFile;
 
 /**
  * Loads every class of a list through its own context loader and through a {@link URLClassLoader} over the same jars, in the same JVM,
@@ -23,14 +20,13 @@ public final class Loads {
     }
 
     /**
-     * {@code list JARS FILE} writes the classes of the folder JARS that load at all into FILE: libraries have classes for others that
-     * are not there. {@code module|url JARS FILE} loads them in both ways, beginning with the one named.
+     * {@code list JARS FILE} leaves of the classes in FILE those that load from the jars in the folder JARS. {@code module|url JARS FILE} loads them in both ways, beginning with the one named.
      */
     public static void main(String[] arguments) throws Exception {
         URL[] jars = jars(arguments[1]);
         Path file = Path.of(arguments[2]);
         if (arguments[0].equals("list")) {
-            Files.write(file, loadable(jars));
+            Files.write(file, loadable(jars, Files.readAllLines(file)));
             return;
         }
         List<String> classes = Files.readAllLines(file);
@@ -64,25 +60,16 @@ public final class Loads {
         System.out.println(name + " " + took + " " + (threads.getCurrentThreadCpuTime() - cpu) + " " + (classes.size() - foreign));
     }
 
-    private static List<String> loadable(URL[] jars) throws IOException {
+    private static List<String> loadable(URL[] jars, List<String> wanted) throws IOException {
         List<String> classes = new ArrayList<>();
         try (URLClassLoader loader = new URLClassLoader(jars, ClassLoader.getPlatformClassLoader())) {
-            for (URL jar : jars) {
-                try (JarFile opened = new JarFile(jar.getPath())) {
-                    for (Enumeration<JarEntry> entries = opened.entries(); entries.hasMoreElements(); ) {
-                        String name = entries.nextElement().getName();
-                        if (!name.endsWith(".class") || name.startsWith("META-INF/") || name.endsWith("module-info.class")) {
-                            continue;
-                        }
-                        String type = name.substring(0, name.length() - ".class".length()).replace('/', '.');
-                        try {
-                            if (Class.forName(type, false, loader).getClassLoader() == loader) {
-                                classes.add(type);
-                            }
-                        } catch (ClassNotFoundException | LinkageError absent) {
-                            // It needs a library that is not there.
-                        }
+            for (String type : wanted) {
+                try {
+                    if (Class.forName(type, false, loader).getClassLoader() == loader && !classes.contains(type)) {
+                        classes.add(type);
                     }
+                } catch (ClassNotFoundException | LinkageError absent) {
+                    // One that was made while the application ran.
                 }
             }
         }

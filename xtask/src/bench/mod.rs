@@ -3,6 +3,7 @@
 mod density;
 mod install;
 mod jvm;
+mod node;
 mod peers;
 mod switching;
 mod throughput;
@@ -28,19 +29,26 @@ struct Promise {
     name: &'static str,
     what: &'static str,
     measure: fn() -> Result<Measured, Error>,
-    /// Whether it is about modules on the JVM.
-    jvm: bool,
+    /// What it needs of the machine, beside what all need.
+    needs: Needs,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    Nothing,
+    Jdk,
+    Node,
 }
 
 const fn promise(name: &'static str, what: &'static str, measure: fn() -> Result<Measured, Error>) -> Promise {
-    Promise { name, what, measure, jvm: false }
+    Promise { name, what, measure, needs: Needs::Nothing }
 }
 
 const fn promise_on_jvm(name: &'static str, what: &'static str, measure: fn() -> Result<Measured, Error>) -> Promise {
-    Promise { jvm: true, ..promise(name, what, measure) }
+    Promise { needs: Needs::Jdk, ..promise(name, what, measure) }
 }
 
-const PROMISES: [Promise; 8] = [
+const PROMISES: [Promise; 9] = [
     promise("W1", "requests/s and CPU per request, against wasmtime's own server and native hyper", throughput::measure),
     promise("W2", "from install to the first answer, cached and fresh", install::measure),
     promise("W3", "1,000 switches under full load", switching::measure),
@@ -49,6 +57,7 @@ const PROMISES: [Promise; 8] = [
     promise_on_jvm("J2", "a base and its modules, side by side with Koupleless", jvm::side_by_side::measure),
     promise_on_jvm("J3", "500 cycles of install, call and uninstall", jvm::cycles::measure),
     promise_on_jvm("J4", "100 replacements under load, in both web modes", jvm::replacing::measure),
+    Promise { needs: Needs::Node, ..promise("N1", "a module of Node.js beside node itself", node::measure) },
 ];
 
 /// What is to be measured.
@@ -63,11 +72,16 @@ pub(crate) fn wanted(names: &[&str]) -> Result<Wanted, Error> {
     if !names.is_empty() {
         return Ok(Wanted(PROMISES.iter().filter(|promise| names.contains(&promise.name)).collect()));
     }
-    let without = Jdk::current().err();
-    if let Some(problem) = &without {
+    let mut lacking = Vec::new();
+    if let Err(problem) = Jdk::current() {
         say(&format!("what is promised of modules on the JVM is left out: {problem}"));
+        lacking.push(Needs::Jdk);
     }
-    Ok(Wanted(PROMISES.iter().filter(|promise| without.is_none() || !promise.jvm).collect()))
+    if let Err(problem) = std::process::Command::new("npm").arg("--version").output() {
+        say(&format!("what is promised of modules of Node.js is left out, for there is no npm: {problem}"));
+        lacking.push(Needs::Node);
+    }
+    Ok(Wanted(PROMISES.iter().filter(|promise| !lacking.contains(&promise.needs)).collect()))
 }
 
 pub(crate) fn run(wanted: &Wanted, json_output: bool) -> Result<(), Error> {

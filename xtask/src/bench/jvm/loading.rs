@@ -1,6 +1,12 @@
-//! J1: the classes of a real application's libraries, loaded by a module's loader and by the JDK's `URLClassLoader`, in the same JVM.
+//! J1: the classes that a real application loads of its libraries until it has started, loaded by a module's loader and by the JDK's
+//! `URLClassLoader`, in the same JVM and the same order.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
 
 use ark_model::{Step, Timing};
 use harness::{
@@ -22,6 +28,9 @@ const INSTALLS: usize = 4;
 const APPLICATION: &str = "catalog-v1";
 const MODULE: (&str, &str) = ("loads", "1");
 const PROMISED: f64 = 0.5;
+/// How long the application may take to start by itself.
+const PATIENCE: Duration = Duration::from_secs(120);
+const POLL: Duration = Duration::from_millis(50);
 
 /// One loader's part of an install.
 #[derive(Clone, Copy)]
@@ -122,6 +131,7 @@ impl Package {
         let source = harness::root().join("xtask/java/loads/Loads.java");
         run_tool(&jdk, "javac", folder, &["--release", "17", "-d", "contents/BOOT-INF/classes", text(&source)?])?;
         let (libraries, list, jar) = (contents.join("BOOT-INF/lib"), folder.join("classes.txt"), folder.join("loads.jar"));
+        std::fs::write(&list, loaded_by(&application, &jdk, folder)?.join("\n"))?;
         let listing = ["-cp", "contents/BOOT-INF/classes", "loads.Loads", "list", text(&libraries)?, text(&list)?];
         run_tool(&jdk, "java", folder, &listing)?;
         std::fs::write(folder.join("manifest"), "Start-Class: loads.Loads\n")?;
@@ -153,6 +163,31 @@ impl Package {
         module.ms += index_ms(&installed.timings);
         Ok((module, url))
     }
+}
+
+/// The classes that `application` loads of its libraries until it has started, in that order.
+fn loaded_by(application: &Path, jdk: &Jdk, folder: &Path) -> Result<Vec<String>, Error> {
+    let (log, said) = (folder.join("loaded.txt"), folder.join("said.txt"));
+    let mut command = Command::new(jdk.tool("java"));
+    command.arg(format!("-Xlog:class+load:file={}:none", text(&log)?)).arg("-jar").arg(application).arg("--server.port=0");
+    let mut child = command.current_dir(folder).stdin(Stdio::null()).stdout(File::create(&said)?).stderr(Stdio::null()).spawn()?;
+    let end = Instant::now() + PATIENCE;
+    let started = loop {
+        if std::fs::read_to_string(&said)?.contains("Started ") {
+            break Ok(());
+        }
+        if Instant::now() > end || child.try_wait()?.is_some() {
+            break Err(format!("{} does not start:\n{}", application.display(), std::fs::read_to_string(&said)?));
+        }
+        std::thread::sleep(POLL);
+    };
+    child.kill()?;
+    child.wait()?;
+    started?;
+    // "org.example.A source: jar:nested:/…/catalog.jar/!BOOT-INF/lib/a.jar!/"
+    let lines = std::fs::read_to_string(&log)?;
+    let lines = lines.lines().filter_map(|line| line.split_once(" source: ")).filter(|(_, from)| from.contains("BOOT-INF/lib/"));
+    Ok(lines.map(|(class, _)| class.to_owned()).collect())
 }
 
 /// What the module printed of one loader.

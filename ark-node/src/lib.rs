@@ -1,0 +1,10 @@
+//! Packages of npm, as bases and the command line read them: [`PackageJson`] is what one says of itself, [`describe`] finds that in an
+//! archive, and a [`Store`] unpacks archives, each file once by its content. Nothing runs here.
+
+#![forbid(unsafe_code)]
+
+mod package;
+mod package_json;
+
+pub use package::{GZIP, PackageError, Store, describe};
+pub use package_json::{MEMORY_BYTES, PackageJson, PackageJsonError};

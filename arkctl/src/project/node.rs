@@ -1,0 +1,171 @@
+//! npm, as far as a module needs it: what goes into the package, and the packages that the application needs when it runs.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use ark_node::PackageJson;
+use flate2::{Compression, write::GzEncoder};
+use serde::Deserialize;
+
+use super::{Kind, Made, Project, Sources, tool};
+use crate::{build::Options, error::Error, output::Output, package};
+
+/// The files that tell a project of Node.js.
+pub(super) const MARKS: &[&str] = &["package.json"];
+const MODULES: &str = "node_modules";
+/// What fixes the versions of what an application needs, for npm.
+const LOCKS: [&str; 2] = ["npm-shrinkwrap.json", "package-lock.json"];
+/// Where the package is put: no tool takes it for a source.
+const MADE: &str = "node_modules/.cache/ark";
+/// The folder that packages of npm have everything in.
+const INSIDE: &str = "package";
+/// How many lines of what npm says are shown where it fails.
+const SHOWN_LINES: usize = 30;
+
+/// A project with a `package.json`.
+#[derive(Debug)]
+pub(super) struct Node {
+    directory: PathBuf,
+}
+
+/// What `npm pack --json` answers, for each package.
+#[derive(Deserialize)]
+struct Packed {
+    files: Vec<PackedFile>,
+}
+
+#[derive(Deserialize)]
+struct PackedFile {
+    path: PathBuf,
+}
+
+impl Node {
+    /// The project in `directory`.
+    ///
+    /// # Errors
+    /// Where that is not there.
+    pub(super) fn find(directory: &Path) -> Result<Self, Error> {
+        let failed = |source| Error::File { doing: "find", path: directory.to_owned(), source };
+        Ok(Self { directory: directory.canonicalize().map_err(failed)? })
+    }
+
+    fn wrong(&self, problem: String) -> Error {
+        Error::Package { path: self.directory.join("package.json"), problem, hint: None }
+    }
+
+    fn npm(&self, arguments: &[&str], directory: &Path, output: Output) -> Result<Vec<String>, Error> {
+        let Some(npm) = tool::on_path("npm") else {
+            let hint = Some("install Node.js, which brings it (https://nodejs.org)".to_owned());
+            return Err(Error::Build { problem: "there is no npm on the PATH".to_owned(), said: Vec::new(), hint });
+        };
+        let mut command = Command::new(npm);
+        command.args(arguments).current_dir(directory);
+        let (status, mut said) = tool::run(command, "npm", output)?;
+        if status.success() {
+            return Ok(said);
+        }
+        let said = said.split_off(said.len().saturating_sub(SHOWN_LINES));
+        let problem = format!("{} does not build: npm {} ended with {status}", self.directory.display(), arguments.join(" "));
+        Err(Error::Build { problem, said, hint: Some("the same command with --verbose shows all that npm says".to_owned()) })
+    }
+
+    /// The files that npm would publish.
+    fn files(&self, output: Output) -> Result<Vec<PathBuf>, Error> {
+        // npm tells of its progress on the other stream, which has no brackets at the begin of a line.
+        let said = self.npm(&["pack", "--dry-run", "--json", "--ignore-scripts", "--loglevel=silent"], &self.directory, output)?;
+        let from = said.iter().position(|line| line.starts_with('[')).unwrap_or(0);
+        let json = said.get(from..).unwrap_or_default().join("\n");
+        let packed: Vec<Packed> =
+            serde_json::from_str(&json).map_err(|error| self.wrong(format!("`npm pack` said what cannot be read: {error}")))?;
+        Ok(packed.into_iter().flat_map(|packed| packed.files).map(|file| file.path).collect())
+    }
+
+    /// Installs what the application needs when it runs into a folder of its own, so that what only its developers need stays out.
+    fn dependencies(&self, output: Output) -> Result<tempfile::TempDir, Error> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| Error::File { doing: "write", path, source }
+        };
+        let aside = tempfile::tempdir().map_err(failed(Path::new("a temporary folder")))?;
+        let mut has_lock = false;
+        for file in LOCKS.iter().chain(&["package.json", ".npmrc"]) {
+            let from = self.directory.join(file);
+            if from.is_file() {
+                fs::copy(&from, aside.path().join(file)).map_err(failed(&from))?;
+                has_lock |= LOCKS.contains(file);
+            }
+        }
+        let how = if has_lock { "ci" } else { "install" };
+        self.npm(&[how, "--omit=dev", "--no-audit", "--no-fund"], aside.path(), output)?;
+        Ok(aside)
+    }
+
+    fn pack(&self, to: &Path, files: &[PathBuf], modules: Option<&Path>) -> std::io::Result<()> {
+        fs::create_dir_all(to.parent().unwrap_or(to))?;
+        let mut archive = tar::Builder::new(GzEncoder::new(File::create(to)?, Compression::fast()));
+        archive.follow_symlinks(false);
+        archive.mode(tar::HeaderMode::Deterministic);
+        for file in files {
+            archive.append_path_with_name(self.directory.join(file), Path::new(INSIDE).join(file))?;
+        }
+        if let Some(modules) = modules {
+            append(&mut archive, modules, &Path::new(INSIDE).join(MODULES))?;
+        }
+        archive.into_inner()?.finish()?;
+        Ok(())
+    }
+}
+
+/// Adds the files below a folder, in order. Links to programs are for shells.
+fn append(archive: &mut tar::Builder<GzEncoder<File>>, folder: &Path, name: &Path) -> std::io::Result<()> {
+    let mut entries: Vec<fs::DirEntry> = fs::read_dir(folder)?.collect::<Result<_, _>>()?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let (path, name, kind) = (entry.path(), name.join(entry.file_name()), entry.file_type()?);
+        if kind.is_dir() {
+            append(archive, &path, &name)?;
+        } else if kind.is_file() {
+            archive.append_path_with_name(&path, &name)?;
+        }
+    }
+    Ok(())
+}
+
+impl Project for Node {
+    fn kind(&self) -> Kind {
+        Kind::Node
+    }
+
+    /// Runs the project's `build` script, where it has one, and packs what npm would publish with what that needs to run.
+    fn build(&self, options: &Options, output: Output) -> Result<Made, Error> {
+        if !options.features.is_empty() {
+            return Err(Error::Usage("--features are those of a crate; a project of Node.js has none".to_owned()));
+        }
+        let file = self.directory.join("package.json");
+        let json = PackageJson::parse(&package::read(&file)?).map_err(|error| self.wrong(error.to_string()))?;
+        let mut manifest = json.manifest().map_err(|error| self.wrong(error.to_string()))?;
+        let version = options.version_of(manifest.version.as_deref());
+        let id = options.identity(&file, manifest.name.as_deref(), version.as_deref())?;
+        if json.has_script("build") {
+            self.npm(&["run", "build"], &self.directory, output)?;
+        }
+        let files = self.files(output)?;
+        json.main(|name| files.iter().any(|file| file == Path::new(name.trim_start_matches("./"))))
+            .map_err(|error| self.wrong(error.to_string()))?;
+        let needed = if json.has_dependencies() { Some(self.dependencies(output)?) } else { None };
+        let modules = needed.as_ref().map(|aside| aside.path().join(MODULES));
+        let path = self.directory.join(MADE).join(format!("{}-{}.tgz", id.name(), id.version()));
+        let modules = modules.as_deref().filter(|modules| modules.is_dir());
+        self.pack(&path, &files, modules).map_err(|source| Error::File { doing: "write", path: path.clone(), source })?;
+        manifest.name = Some(id.name().to_owned());
+        manifest.version = Some(id.version().to_owned());
+        Ok(Made { path, manifest })
+    }
+
+    fn sources(&self) -> Sources {
+        Sources { roots: vec![self.directory.clone()], made: vec![self.directory.join(MODULES)] }
+    }
+}

@@ -1,0 +1,38 @@
+'use strict';
+
+const http = require('node:http');
+
+const how = process.env.MISBEHAVE;
+if (how === 'exit') process.exit(4);
+if (how === 'throw') throw new Error('it does not start');
+if (how === 'end') return;
+if (how === 'never') {
+  setInterval(() => {}, 1_000);
+  return;
+}
+
+const kept = [];
+const faults = {
+  '/exit': () => process.exit(3),
+  '/throw': () => setImmediate(() => {
+    throw new Error('thrown by nobody who catches');
+  }),
+  '/reject': () => void Promise.reject(new Error('rejected')),
+  '/loop': () => {
+    for (;;);
+  },
+  '/heap': () => {
+    for (;;) kept.push(new Array(10_000).fill({}).map((_, at) => ({ at })));
+  },
+  '/buffers': () => setInterval(() => kept.push(Buffer.alloc(16 << 20, 1)), 10),
+  '/abort': () => process.abort(),
+  '/kill': () => process.kill(process.pid, 'SIGKILL'),
+};
+
+http
+  .createServer((request, response) => {
+    const fault = faults[request.url];
+    if (fault) fault();
+    else response.end('ok');
+  })
+  .listen(0);

@@ -1,0 +1,8 @@
+//! Real applications of Node.js, from the registry of npm, as modules.
+//!
+//! The file's name begins with `node`: where there is no Node.js, all of it is left out.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod node_faults;
+mod node_path;
+mod support;

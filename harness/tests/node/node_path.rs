@@ -1,0 +1,105 @@
+//! The whole path: installed, isolated, served, replaced under load, removed, and back after a restart.
+
+use std::process::Command;
+
+use ark_model::VerdictState;
+use harness::{load::Load, node};
+use serde_json::{Value, json};
+
+use crate::support::{body, eventually, get, install, log, order};
+
+#[test]
+fn ordinary_applications_are_installed_isolated_served_and_removed() {
+    let base = node::base(&[]).unwrap();
+    let mut shop = order("shop", "1.0.0");
+    shop["args"] = json!(["--deal"]);
+    shop["grants"] = json!({"env": {"GREETING": "hi"}});
+    for order in [shop, order("hello", "1.0.0"), order("menu", "1.0.0"), order("fetch", "1.0.0")] {
+        install(&base, &order);
+    }
+    assert_eq!(body(&base, "/hello/a/b"), "hello, /a/b\n");
+    assert_eq!(body(&base, "/menu/version"), "v1.0.0");
+    assert!(body(&base, "/menu/").contains("soup"));
+    assert!(body(&base, "/shop/items").contains("TEA-1"));
+
+    let place: Value = serde_json::from_str(&body(&base, "/shop/where")).unwrap();
+    assert_eq!((&place["argv"], &place["greeting"], &place["prefix"]), (&json!(["--deal"]), &json!("hi"), &json!("/shop")), "{place}");
+    assert_eq!(place["main"], true, "it runs as `node app.js` would: {place}");
+    let environment = place["env"].as_array().unwrap();
+    assert!(!environment.iter().any(|name| name.as_str().unwrap().contains("NODEJSLET") || name == "CARGO"), "{place}");
+    let cwd = place["cwd"].as_str().unwrap();
+    assert!(std::path::Path::new(cwd).join("app.js").is_file(), "{cwd}");
+
+    // Bodies stream through, in both directions.
+    let large = "x".repeat(3 << 20);
+    let url = |path: &str| format!("http://{}{path}", base.gateway);
+    let mut echoed = ureq::post(url("/hello/echo")).send(&large).unwrap();
+    assert_eq!(echoed.body_mut().read_to_string().unwrap().len(), large.len());
+    let made = ureq::post(url("/shop/items")).content_type("application/json").send(r#"{"sku": "CUP-1", "title": "Cup"}"#).unwrap();
+    assert_eq!((made.status().as_u16(), made.headers()["location"].to_str().unwrap()), (201, "/shop/items/CUP-1"));
+    let mut handled = ureq::post(url("/fetch/x?y")).send("body").unwrap();
+    assert_eq!(handled.headers().get_all("set-cookie").iter().count(), 2);
+    assert_eq!(handled.body_mut().read_to_string().unwrap(), "POST /x body");
+
+    assert!(log(&base, "shop", "1.0.0").contains("the shop is open"));
+    let retired = base.api.uninstall("hello", "1.0.0").unwrap().unwrap();
+    assert_eq!(retired.verdict.state, VerdictState::Unloaded, "{retired:?}");
+    assert_eq!(get(&base, "/hello/").0, 404);
+    assert_eq!(body(&base, "/menu/version"), "v1.0.0");
+}
+
+#[test]
+fn no_request_is_lost_in_replacements_under_load() {
+    let base = node::base(&[]).unwrap();
+    install(&base, &order("shop", "1.0.0"));
+    let load = Load::new(base.gateway, "/shop/version", 8, &["v1.0.0", "v2.0.0"]).start().unwrap();
+    for round in 1..=10 {
+        let installed = base.api.install(&order("shop", &format!("{}.0.0", 1 + round % 2))).unwrap().unwrap();
+        assert_eq!(installed.retired[0].verdict.cut_requests, 0);
+    }
+    let report = load.stop().unwrap();
+    assert_eq!((report.lost, report.failures.clone()), (0, Vec::new()), "{}", base.log());
+    assert_eq!(report.bodies.len(), 2, "both versions answered");
+    assert!(report.right > 100, "{}", report.right);
+}
+
+#[test]
+fn the_bases_own_application_answers_beside_the_modules() {
+    let app = harness::root().join("examples/node/hello/server.js");
+    let base = node::base(&[app.to_str().unwrap()]).unwrap();
+    assert_eq!(body(&base, "/version"), "v1.0.0");
+    install(&base, &order("menu", "1.0.0"));
+    assert_eq!(body(&base, "/menu/version"), "v1.0.0");
+    assert_eq!(body(&base, "/anything"), "hello, /anything\n");
+    base.api.uninstall("menu", "1.0.0").unwrap().unwrap();
+    assert_eq!(body(&base, "/menu/version"), "hello, /menu/version\n");
+}
+
+#[test]
+fn modules_come_back_with_the_base_and_none_outlives_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut base = node::base_in(folder.path(), &[]).unwrap();
+    install(&base, &order("hello", "1.0.0"));
+    let supervised = children(base.pid());
+    assert!(!supervised.is_empty());
+    base.kill();
+    drop(base);
+    eventually("its processes have ended", || supervised.iter().all(|pid| !is_alive(*pid)).then_some(()));
+    let base = node::base_in(folder.path(), &[]).unwrap();
+    assert_eq!(body(&base, "/hello/version"), "v1.0.0");
+    let supervised = children(base.pid());
+    let retired = base.api.uninstall("hello", "1.0.0").unwrap().unwrap();
+    assert_eq!(retired.verdict.state, VerdictState::Unloaded);
+    assert!(supervised.iter().all(|pid| !is_alive(*pid)), "a module's process is gone when it is said to be");
+}
+
+/// The processes that a process has started.
+fn children(pid: u32) -> Vec<u32> {
+    let output = Command::new("pgrep").args(["-P", &pid.to_string()]).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).lines().map(|line| line.parse().unwrap()).collect()
+}
+
+fn is_alive(pid: u32) -> bool {
+    // One that has ended and that nobody has asked about is no more than a number.
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}

@@ -1,0 +1,107 @@
+//! Bases for Node.js modules: `nodejslet app.js`, or without an application of its own.
+//!
+//! Follow one install: `runtime` unpacks the package ([`ark_node`], `dependencies`) and starts an `instance`, which keeps a
+//! `process` of Node.js running; in that, `js/module.cjs` has the module's server listen on a socket which the gateway's proxy knows.
+
+#![forbid(unsafe_code)]
+
+mod dependencies;
+mod instance;
+mod process;
+mod runtime;
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+
+use arklet::options::{Options, Problem};
+use clap::Parser;
+use gateway::Endpoint;
+
+use crate::{
+    instance::{Instance, Starter, Wanted},
+    process::{Output, Run},
+};
+
+/// What runs in each process.
+const SCRIPT: &str = include_str!("../js/module.cjs");
+/// What the base's own application gets to end.
+const GOODBYE: Duration = Duration::from_secs(10);
+
+/// A base for Node.js modules: a process that hosts applications, installed, upgraded and removed while they serve.
+///
+/// Each module is an ordinary application in a process of its own, whose server listens where only the base reaches it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "nodejslet",
+    version,
+    after_help = "Examples:
+  nodejslet                    a base on this machine
+  nodejslet app.js             … with an application of its own, which answers what no module does
+  arkctl deploy ./orders       then, from the directory of an application"
+)]
+struct Arguments {
+    #[command(flatten)]
+    options: Options,
+    /// The base's own application: it answers what no module does
+    #[arg(value_name = "app.js")]
+    app: Option<PathBuf>,
+    /// Arguments of that application
+    #[arg(value_name = "ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+    /// The node to run modules with
+    #[arg(long, value_name = "FILE", default_value = "node", env = "NODEJSLET_NODE")]
+    node: PathBuf,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = || tokio::runtime::Builder::new_multi_thread().thread_name("nodejslet").worker_threads(2).enable_all().build();
+    let ended = arguments.options.start_log().and_then(|()| match runtime() {
+        Ok(runtime) => runtime.block_on(run(arguments)),
+        Err(error) => Err(Problem::from(format!("could not start: {error}"))),
+    });
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            // The log may be switched off; this must be seen.
+            eprintln!("nodejslet: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), Problem> {
+    let Arguments { options, app, arguments, node } = arguments;
+    // Deleted with the process.
+    let folder = tempfile::tempdir().map_err(|error| Problem::from(format!("a folder for scripts: {error}")))?;
+    let script = folder.path().join("module.cjs");
+    std::fs::write(&script, SCRIPT).map_err(|error| Problem::from(format!("{}: {error}", script.display())))?;
+    let starter = Starter::new(node.into(), script.into());
+    let own = match app {
+        Some(app) => Some(start_own(&starter, app, arguments).await?),
+        None => None,
+    };
+    let endpoint = own.as_ref().map(|own| own.endpoint() as Endpoint);
+    let kinds = move |base: arklet::Builder| {
+        let base =
+            base.runtime(move |data| Ok(Arc::new(runtime::Node::new(&data.join("node"), starter)?) as Arc<dyn ark::Runtime<Endpoint>>));
+        match endpoint {
+            Some(endpoint) => base.own(endpoint),
+            None => base,
+        }
+    };
+    let ended = arklet::run(options, kinds, arklet::ending()?).await;
+    if let Some(own) = own {
+        own.end(GOODBYE).await;
+    }
+    ended
+}
+
+/// Starts the base's own application, as `node` itself would run it, apart from where it listens.
+async fn start_own(starter: &Starter, app: PathBuf, arguments: Vec<String>) -> Result<Instance, Problem> {
+    let (cwd, main) = instance::own(&app).ok_or_else(|| Problem::from(format!("there is no {}", app.display())))?;
+    let run = Run { main, arguments, cwd, environment: std::env::vars().collect() };
+    let limits = ark_model::Limits { memory_bytes: 4 << 30, ..ark_model::Limits::default() };
+    let wanted = Wanted { name: app.display().to_string(), run, limits, output: Output::Through };
+    let started = Instance::start(starter.clone(), wanted).await;
+    started.map_err(|problem| Problem::from(format!("{} did not start: {problem}", app.display())))
+}

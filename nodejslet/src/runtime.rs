@@ -1,0 +1,196 @@
+//! Node.js modules for the container: unpack, start, probe, stop, reclaim.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use ark::{Facts, ModuleSpec, Package, Prepared, Reclaimed, Running, Runtime, Started};
+use ark_model::{Failure, Manifest, Reason, Verdict, VerdictState, api::Inspection, order::Resource};
+use ark_node::{GZIP, PackageError, Store, describe};
+use futures_util::future::BoxFuture;
+use gateway::{Endpoint, RequestId, empty};
+use tokio::sync::Mutex;
+
+use crate::{
+    dependencies,
+    instance::{Handles, Instance, Starter, Wanted},
+    process::{Output, Run},
+};
+
+/// What of the supervisor's environment a module sees: what describes the machine. The rest it has to be given.
+const OF_MACHINE: [&str; 9] = ["PATH", "HOME", "LANG", "LC_", "TZ", "USER", "HOSTNAME", "TMPDIR", "NODE_EXTRA_CA_CERTS"];
+
+/// The environment of a module.
+pub(crate) fn environment(given: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let of_machine = std::env::vars().filter(|(name, _)| OF_MACHINE.iter().any(|prefix| name.starts_with(prefix)));
+    let usual = ("NODE_ENV".to_owned(), "production".to_owned());
+    std::iter::once(usual).chain(of_machine).chain(given.clone()).collect()
+}
+
+/// The runtime of Node.js modules.
+pub(crate) struct Node {
+    store: Store,
+    starter: Starter,
+}
+
+impl Node {
+    /// Keeps unpacked packages in `folder`.
+    ///
+    /// # Errors
+    /// Where the folder cannot be used.
+    pub(crate) fn new(folder: &Path, starter: Starter) -> Result<Self, Failure> {
+        let failed = |error| Failure::new(Reason::Internal, format!("the folder {} cannot be used: {error}", folder.display()));
+        Ok(Self { store: Store::open(folder).map_err(failed)?, starter })
+    }
+}
+
+fn refused(error: &PackageError) -> Failure {
+    let full = |error: &std::io::Error| error.kind() == std::io::ErrorKind::StorageFull;
+    match error {
+        PackageError::Write(_, problem) if full(problem) => Failure::new(Reason::DiskFull, error.to_string()),
+        PackageError::Write(..) => Failure::new(Reason::Internal, error.to_string()),
+        _ => Failure::new(Reason::PackageInvalid, error.to_string()),
+    }
+}
+
+/// Work that reads and writes files.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T, PackageError> + Send + 'static) -> Result<T, Failure> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Failure::new(Reason::Internal, format!("reading a package broke off: {error}")))?.map_err(|error| refused(&error))
+}
+
+impl Runtime<Endpoint> for Node {
+    fn kind(&self) -> &'static str {
+        "node"
+    }
+
+    fn recognises(&self, package: &Package) -> bool {
+        package.head.starts_with(GZIP)
+    }
+
+    /// Their names may be scoped, and are those of npm's registry.
+    fn packages_name_modules(&self) -> bool {
+        false
+    }
+
+    fn parse<'a>(&'a self, package: &'a Package) -> BoxFuture<'a, Result<Manifest, Failure>> {
+        let path = Arc::clone(&package.path);
+        Box::pin(aside(move || Ok(describe(&path)?.manifest()?)))
+    }
+
+    fn prepare<'a>(&'a self, spec: &'a ModuleSpec) -> BoxFuture<'a, Result<Box<dyn Prepared<Endpoint>>, Failure>> {
+        Box::pin(async move {
+            if let Some(key) = spec.options.keys().next() {
+                return Err(Failure::new(
+                    Reason::InvalidRequest,
+                    format!("{}: {key:?} is no option of a Node.js module; there is none", spec.id),
+                ));
+            }
+            let (store, package) = (self.store.clone(), spec.package.clone());
+            let (folder, json) = aside(move || Ok((store.unpacked(&package.sha256, &package.path)?, describe(&package.path)?))).await?;
+            if json.has_dependencies() {
+                dependencies::install(&folder).await?;
+            }
+            let main = json.main(|file| folder.join(file).is_file()).map_err(|error| refused(&error.into()))?;
+            let ready = Ready { spec: Arc::new(spec.clone()), main: folder.join(main), folder, starter: self.starter.clone() };
+            Ok(Box::new(ready) as Box<dyn Prepared<Endpoint>>)
+        })
+    }
+}
+
+/// A module that is unpacked.
+struct Ready {
+    spec: Arc<ModuleSpec>,
+    main: PathBuf,
+    folder: PathBuf,
+    starter: Starter,
+}
+
+impl Prepared<Endpoint> for Ready {
+    fn start(self: Box<Self>) -> BoxFuture<'static, Result<Started<Endpoint>, Failure>> {
+        Box::pin(async move {
+            let Self { spec, main, folder, starter } = *self;
+            let mut given: BTreeMap<String, String> = spec.grants.config.clone();
+            given.extend(spec.grants.env.clone());
+            let run = Run { main, arguments: spec.args.clone(), cwd: folder, environment: environment(&given) };
+            let output = Output::Log(Arc::clone(&spec.log));
+            let wanted = Wanted { name: spec.id.to_string(), run, limits: spec.limits, output };
+            let instance = Instance::start(starter, wanted).await;
+            let instance = instance
+                .map_err(|problem| Failure::new(Reason::StartFailed, format!("{} did not start: {problem}; its log says more", spec.id)))?;
+            let running = Served { spec, instance: Arc::new(instance), left: Mutex::default() };
+            Ok(Started { running: Box::new(running), refined: None })
+        })
+    }
+}
+
+/// A module that runs.
+struct Served {
+    spec: Arc<ModuleSpec>,
+    instance: Arc<Instance>,
+    /// What was open at its end, and the memory that it used.
+    left: Mutex<(Handles, u64)>,
+}
+
+impl Running<Endpoint> for Served {
+    fn endpoint(&self) -> Endpoint {
+        self.instance.endpoint()
+    }
+
+    fn facts(&self) -> Facts {
+        Facts { peak_memory_bytes: self.instance.figures().memory_bytes, ..Facts::default() }
+    }
+
+    fn inspect(&self) -> BoxFuture<'static, Inspection> {
+        let figures = self.instance.figures();
+        let uses = vec![
+            Resource::new("memory", figures.memory_bytes, "bytes"),
+            Resource::new("open handles", figures.handles, "handles"),
+            Resource::new("restarts", figures.restarts, "restarts"),
+        ];
+        let delay = format!("{:.1} ms at most lately", figures.delay_ms);
+        let notes = [("event loop held up".to_owned(), delay), ("isolation".to_owned(), "a process of its own".to_owned())].into();
+        Box::pin(std::future::ready(Inspection { uses, notes }))
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<(), Failure>> {
+        Box::pin(async {
+            let Some(path) = &self.spec.probe_path else { return Ok(()) };
+            let failed = |problem: String| {
+                Failure::new(Reason::ProbeFailed, format!("{} did not answer its probe at {path}: {problem}", self.spec.id))
+            };
+            let request = http::Request::get(path).header(http::header::HOST, "localhost").body(empty());
+            let request = request.map_err(|error| failed(error.to_string()))?;
+            let answer = gateway::Upstream::call(&*self.instance.endpoint(), request, &RequestId::from_static("probe")).await;
+            let status = answer.map_err(|error| failed(error.message))?.status();
+            if status.as_u16() < 400 { Ok(()) } else { Err(failed(format!("status {status}"))) }
+        })
+    }
+
+    fn stop(&self, patience: Duration) -> BoxFuture<'_, Result<(), Failure>> {
+        Box::pin(async move {
+            let memory = self.instance.figures().memory_bytes;
+            let handles = self.instance.end(patience).await;
+            *self.left.lock().await = (handles, memory);
+            Ok(())
+        })
+    }
+
+    fn reclaim(self: Box<Self>) -> BoxFuture<'static, Reclaimed> {
+        Box::pin(async move {
+            let (handles, memory) = self.left.into_inner();
+            let given_back = vec![Resource::new("memory", memory, "bytes"), Resource::new("a process", 1, "processes")];
+            // They went with the process; whoever wrote the module may want to know.
+            let mut open: BTreeMap<String, u64> = BTreeMap::new();
+            for handle in handles {
+                *open.entry(handle).or_default() += 1;
+            }
+            let open = open.into_iter().map(|(handle, count)| Resource::new(format!("open at its end: {handle}"), count, "handles"));
+            let given_back = given_back.into_iter().chain(open).collect();
+            Verdict { state: VerdictState::Unloaded, given_back, ..Verdict::default() }.into()
+        })
+    }
+}

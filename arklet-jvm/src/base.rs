@@ -1,7 +1,7 @@
 //! The base as modules meet it: its jars, and its web server.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{
         Arc, LazyLock, Mutex, PoisonError,
         atomic::{AtomicI64, Ordering},
@@ -82,6 +82,17 @@ pub(crate) fn answered(question: i64, answer: String) {
     }
 }
 
+/// Whether the joined module with this key answers requests to the base's own port, from the call with this number on.
+struct Opening {
+    key: Arc<str>,
+    on: bool,
+    number: i64,
+}
+
+/// What the base's web server has not been told yet, in order.
+static OPENINGS: Mutex<VecDeque<Opening>> = Mutex::new(VecDeque::new());
+/// Held by who tells it: a version that closes before the next one is open leaves a gap.
+static TELLING: Mutex<()> = Mutex::new(());
 /// How many calls of [`open`] there have been, and how many have had their effect.
 static OPENED: LazyLock<(watch::Sender<u64>, watch::Sender<u64>)> = LazyLock::new(|| (watch::Sender::new(0), watch::Sender::new(0)));
 
@@ -94,19 +105,26 @@ impl Drop for Done {
     }
 }
 
-/// Has the joined module with this key answer requests to the base's own port, or not. Of two calls the later holds.
+fn next_opening() -> Option<Opening> {
+    OPENINGS.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+}
+
+/// Has the joined module with this key answer requests to the base's own port, or not. Calls take effect one after the other.
 pub(crate) fn open(key: Arc<str>, on: bool) {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    OPENINGS.lock().unwrap_or_else(PoisonError::into_inner).push_back(Opening { key, on, number });
     OPENED.0.send_modify(|called| *called += 1);
     let done = Done;
     vm::post(move |env| {
         let _done = done;
-        let Ok(vm) = vm::get() else { return };
-        let opened = env
-            .string(&key)
-            .and_then(|key| env.call_static_void(vm.names.base.get(), vm.names.open, &[object(key), boolean(on), long(number)]));
-        if let Err(thrown) = opened {
-            tracing::warn!(%thrown, "the base's web server could not be told which version of a module answers");
+        let _telling = TELLING.lock().unwrap_or_else(PoisonError::into_inner);
+        while let (Some(Opening { key, on, number }), Ok(vm)) = (next_opening(), vm::get()) {
+            let opened = env
+                .string(&key)
+                .and_then(|key| env.call_static_void(vm.names.base.get(), vm.names.open, &[object(key), boolean(on), long(number)]));
+            if let Err(thrown) = opened {
+                tracing::warn!(%thrown, "the base's web server could not be told which version of a module answers");
+            }
         }
     });
 }

@@ -9,7 +9,7 @@ use std::{
 
 use ark::{ModuleSpec, Package as Stored, Prepared, Runtime, Sign, Started};
 use ark_jvm::{
-    Extracted, Kind, LibrarySet, Limits, Package,
+    Apart, Extracted, Kind, LibrarySet, Limits, Package,
     declared::Imports,
     options::{Options, Web},
     settings,
@@ -24,7 +24,7 @@ use futures_util::future::BoxFuture;
 use gateway::Endpoint;
 
 use crate::{
-    base,
+    base::{self, Base},
     budget::{self, Taken},
     inspect::Look,
     jni::{Global, boolean, long, object},
@@ -59,6 +59,8 @@ struct Shelf {
     made: HashMap<LayerKey, Arc<Layer>>,
     /// The identity of the libraries of a package, by the package's digest: reading them all takes a while.
     sets: HashMap<Arc<str>, LibrarySet>,
+    /// Which of its jars a package has in common with the base's servlet container, likewise.
+    containers: HashMap<Arc<str>, Result<Vec<String>, Apart>>,
 }
 
 /// A layer of libraries. Its loader is made with the first module that starts on it.
@@ -189,6 +191,15 @@ impl Shared {
         Ok(Some(Leased { layer, lease: Some(lease), shared: Arc::clone(self) }))
     }
 
+    fn container(&self, spec: &ModuleSpec, package: &Package, base: &Base, imports: bool) -> Result<Vec<String>, Apart> {
+        let known = self.shelf().containers.get(&spec.package.sha256).cloned();
+        known.unwrap_or_else(|| {
+            let compared = base.jars.container(package.libraries().jars(), imports);
+            self.shelf().containers.insert(Arc::clone(&spec.package.sha256), compared.clone());
+            compared
+        })
+    }
+
     /// Whose web server answers for a module, and what it has from the base.
     async fn ties(&self, spec: &ModuleSpec, options: Options, package: &Package) -> Result<(Server, Ties), Failure> {
         let rules = match &package.layout().kind {
@@ -203,7 +214,7 @@ impl Shared {
         let mut ties = Ties { container: Vec::new(), imports: rules.map(|rules| (base, rules)) };
         let apart = match options.web {
             Web::Own => return Ok((Server::own("it has one of its own, for web=own".to_owned()), ties)),
-            Web::Join | Web::Auto => match base.jars.container(package.libraries().jars(), imports) {
+            Web::Join | Web::Auto => match self.container(spec, package, base, imports) {
                 Err(apart) => apart.to_string(),
                 Ok(container) => match base::web_server().await {
                     Err(apart) => apart,
@@ -226,7 +237,7 @@ impl Jvm {
     /// Keeps what it has to write out in `folder`.
     pub(crate) fn new(folder: &Path, options: Options, keep: Duration) -> Result<Self, Failure> {
         let extracted = Extracted::open(folder).map_err(|error| Failure::new(Reason::Internal, error.to_string()))?;
-        let shelf = Shelf { decided: Layers::new(keep), made: HashMap::new(), sets: HashMap::new() };
+        let shelf = Shelf { decided: Layers::new(keep), made: HashMap::new(), sets: HashMap::new(), containers: HashMap::new() };
         Ok(Self { shared: Arc::new(Shared { extracted, taken: Taken::default(), options, layers: Mutex::new(shelf) }) })
     }
 }

@@ -60,7 +60,7 @@ struct Listed {
     options: BTreeMap<String, String>,
 }
 
-/// The orders for the modules in `folder`: every `.wasm` and `.jar` file, and whatever its list adds.
+/// The orders for the modules in `folder`: every `.wasm`, `.jar` and `.tgz` file, and whatever its list adds.
 ///
 /// # Errors
 /// Where the folder cannot be read, or its list names a file that is not there, or an unknown key.
@@ -73,7 +73,9 @@ pub fn orders(folder: &Path) -> Result<Vec<InstallOrder>, ModulesDirError> {
     let mut files: BTreeMap<String, InstallOrder> = BTreeMap::new();
     for entry in fs::read_dir(&folder).map_err(failed(&folder))? {
         let path = entry.map_err(failed(&folder))?.path();
-        if let (Some("wasm" | "jar"), Some(name)) = (path.extension().and_then(|e| e.to_str()), path.file_name().and_then(|n| n.to_str())) {
+        if let (Some("wasm" | "jar" | "tgz"), Some(name)) =
+            (path.extension().and_then(|e| e.to_str()), path.file_name().and_then(|n| n.to_str()))
+        {
             files.insert(name.to_owned(), InstallOrder { url: format!("file://{}", path.display()), ..InstallOrder::default() });
         }
     }

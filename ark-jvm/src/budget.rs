@@ -153,10 +153,12 @@ impl Memory {
     }
 
     /// Remembers what `content` took of the heap, of which `live` bytes are left now that it has gone. Nothing is learned where any other
-    /// module came or went since `before`.
-    pub fn learn_heap(&mut self, content: &str, before: Weighing, live: u64) {
-        if before.changes == self.changes {
-            remember(&mut self.heap, content.to_owned(), before.live.saturating_sub(live));
+    /// module came or went since `before`, nor from one that had more than half of the heap's `max` bytes: that is an accident, and not what the
+    /// next will need.
+    pub fn learn_heap(&mut self, content: &str, before: Weighing, live: u64, max: Option<u64>) {
+        let took = before.live.saturating_sub(live);
+        if before.changes == self.changes && max.is_none_or(|max| took <= max / 2) {
+            remember(&mut self.heap, content.to_owned(), took);
         }
     }
 }
@@ -175,6 +177,15 @@ fn remember(known: &mut HashMap<String, u64>, content: String, bytes: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_filled_the_heap_is_no_measure_for_the_next() {
+        let mut memory = Memory::default();
+        memory.learn_heap("app", memory.weigh().found(900), 100, Some(1_000));
+        assert!(!memory.knows_heap("app"));
+        memory.learn_heap("app", memory.weigh().found(500), 100, Some(1_000));
+        assert_eq!(memory.predict(["app"]).heap, 400);
+    }
 
     fn fill(used: u64, max: Option<u64>, predicted: u64) -> Fill {
         Fill { space: Space::Metaspace, used, max, predicted }
@@ -213,11 +224,11 @@ mod tests {
         memory.learn_metaspace("app".into(), 3);
         memory.learn_metaspace("layer".into(), 20);
         let before = memory.weigh().found(500);
-        memory.learn_heap("app", before, 400);
+        memory.learn_heap("app", before, 400, None);
         assert!(memory.knows_heap("app") && !memory.knows_heap("layer"));
         assert_eq!(memory.predict(["app", "layer"]), Took { metaspace: 23, heap: 100 });
         assert_eq!(memory.predict(["app"]), Took { metaspace: 3, heap: 100 });
-        memory.learn_heap("app", memory.weigh().found(500), 600);
+        memory.learn_heap("app", memory.weigh().found(500), 600, None);
         assert_eq!(memory.predict(["app"]).heap, 0, "the base came to hold more than the module did");
     }
 
@@ -226,7 +237,7 @@ mod tests {
         let mut memory = Memory::default();
         let before = memory.weigh().found(500);
         memory.change();
-        memory.learn_heap("app", before, 400);
+        memory.learn_heap("app", before, 400, None);
         assert!(!memory.knows_heap("app"));
     }
 

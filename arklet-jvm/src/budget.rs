@@ -86,7 +86,7 @@ impl Taken {
     pub(crate) async fn after(&self, content: &str, before: Option<Weighing>) {
         if let Some(before) = before {
             let spaces = Spaces::now().await;
-            self.held().learn_heap(content, before, spaces.heap_left);
+            self.held().learn_heap(content, before, spaces.heap_left, spaces.heap_max);
         }
         self.gone();
     }

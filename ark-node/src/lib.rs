@@ -3,8 +3,10 @@
 
 #![forbid(unsafe_code)]
 
+mod npm;
 mod package;
 mod package_json;
 
+pub use npm::{MODULES, copy_for_npm, has_lock};
 pub use package::{GZIP, PackageError, Store, describe};
 pub use package_json::{MEMORY_BYTES, PackageJson, PackageJsonError};

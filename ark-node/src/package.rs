@@ -18,6 +18,7 @@ pub const GZIP: &[u8] = &[0x1f, 0x8b, 0x08];
 /// The most that a package may unpack to, and the most files in it.
 const MOST_BYTES: u64 = 2 << 30;
 const MOST_FILES: u64 = 200_000;
+const PACKAGE_JSON: &str = "package.json";
 /// The largest `package.json`.
 const MOST_JSON: u64 = 1 << 20;
 
@@ -73,13 +74,24 @@ pub fn describe(path: &Path) -> Result<PackageJson, PackageError> {
     for entry in open(path)?.entries().map_err(PackageError::Archive)? {
         let entry = entry.map_err(PackageError::Archive)?;
         let name = entry.path().map_err(PackageError::Archive)?.into_owned();
-        if place(&name)?.as_deref() == Some(Path::new("package.json")) {
+        if place(&name)?.as_deref() == Some(Path::new(PACKAGE_JSON)) {
             let mut text = Vec::new();
             entry.take(MOST_JSON).read_to_end(&mut text).map_err(PackageError::Archive)?;
             return Ok(PackageJson::parse(&text)?);
         }
     }
     Err(PackageError::NoPackageJson)
+}
+
+impl PackageJson {
+    /// That of the package which is unpacked in `folder`.
+    ///
+    /// # Errors
+    /// Where there is none, or it cannot be used.
+    pub fn of(folder: &Path) -> Result<Self, PackageError> {
+        let text = fs::read(folder.join(PACKAGE_JSON)).map_err(|_| PackageError::NoPackageJson)?;
+        Ok(Self::parse(&text)?)
+    }
 }
 
 /// Where packages lie unpacked, by their content. A file that several have is there once.

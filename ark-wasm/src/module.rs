@@ -15,7 +15,7 @@ use ark::{Facts, ModuleSpec, Prepared, Reclaimed, Running, Started};
 use ark_model::{Failure, Reason, Verdict, VerdictState, order::Resource};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use gateway::{Body, Endpoint, RequestId, Upstream, UpstreamError, empty};
+use gateway::{Body, Endpoint, RequestId, Upstream, UpstreamError};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use pin_project_lite::pin_project;
@@ -141,9 +141,7 @@ impl Running<Endpoint> for Served {
                 let message = format!("{} did not answer its probe at {path}: {problem}", self.module.spec.id);
                 Failure::new(Reason::ProbeFailed, message)
             };
-            let request = http::Request::get(path.as_str()).header(http::header::HOST, "localhost").body(empty());
-            let request = request.map_err(|error| failed(error.to_string()))?;
-            let answer = self.endpoint.call(request, &RequestId::from_static("probe")).await.map_err(|error| failed(error.message))?;
+            let answer = gateway::probe(&*self.endpoint, path).await.map_err(failed)?;
             if answer.status().as_u16() < 400 {
                 return Ok(());
             }

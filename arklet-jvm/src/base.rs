@@ -3,17 +3,17 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
-        Arc, LazyLock, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, Ordering},
     },
 };
 
 use ark_jvm::{BaseJars, Extracted, Limits};
 use ark_model::{Failure, Reason};
-use tokio::sync::{OnceCell, oneshot, watch};
+use tokio::sync::{OnceCell, oneshot};
 
 use crate::{
-    jni::{boolean, long, object},
+    jni::{Env, boolean, long, object},
     runtime::ending,
     shelf::{self, Handle, Ties},
     vm,
@@ -82,55 +82,36 @@ pub(crate) fn answered(question: i64, answer: String) {
     }
 }
 
-/// Whether the joined module with this key answers requests to the base's own port, from the call with this number on.
-struct Opening {
-    key: Arc<str>,
-    on: bool,
-    number: i64,
-}
-
-/// What the base's web server has not been told yet, in order.
-static OPENINGS: Mutex<VecDeque<Opening>> = Mutex::new(VecDeque::new());
+/// Which joined modules begin or end to answer requests to the base's own port, by their keys: what its web server has not been told yet.
+static OPENINGS: Mutex<VecDeque<(Arc<str>, bool)>> = Mutex::new(VecDeque::new());
 /// Held by who tells it: a version that closes before the next one is open leaves a gap.
 static TELLING: Mutex<()> = Mutex::new(());
-/// How many calls of [`open`] there have been, and how many have had their effect.
-static OPENED: LazyLock<(watch::Sender<u64>, watch::Sender<u64>)> = LazyLock::new(|| (watch::Sender::new(0), watch::Sender::new(0)));
 
-/// Counts when it goes, whatever became of the call.
-struct Done;
-
-impl Drop for Done {
-    fn drop(&mut self) {
-        OPENED.1.send_modify(|done| *done += 1);
-    }
-}
-
-fn next_opening() -> Option<Opening> {
-    OPENINGS.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+fn openings() -> MutexGuard<'static, VecDeque<(Arc<str>, bool)>> {
+    OPENINGS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Has the joined module with this key answer requests to the base's own port, or not. Calls take effect one after the other.
 pub(crate) fn open(key: Arc<str>, on: bool) {
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    OPENINGS.lock().unwrap_or_else(PoisonError::into_inner).push_back(Opening { key, on, number });
-    OPENED.0.send_modify(|called| *called += 1);
-    let done = Done;
-    vm::post(move |env| {
-        let _done = done;
-        let _telling = TELLING.lock().unwrap_or_else(PoisonError::into_inner);
-        while let (Some(Opening { key, on, number }), Ok(vm)) = (next_opening(), vm::get()) {
-            let opened = env
-                .string(&key)
-                .and_then(|key| env.call_static_void(vm.names.base.get(), vm.names.open, &[object(key), boolean(on), long(number)]));
-            if let Err(thrown) = opened {
-                tracing::warn!(%thrown, "the base's web server could not be told which version of a module answers");
-            }
-        }
-    });
+    openings().push_back((key, on));
+    vm::post(tell);
 }
 
 /// Waits until all calls of [`open`] until now have had their effect: before that, a version that leaves has nobody in its place.
 pub(crate) async fn opened() {
-    let called = *OPENED.0.borrow();
-    let _ = OPENED.1.subscribe().wait_for(|done| *done >= called).await;
+    // A VM that ends has nobody to tell.
+    let _ = vm::run(tell).await;
+}
+
+fn tell(env: Env) {
+    let Ok(vm) = vm::get() else { return };
+    let _telling = TELLING.lock().unwrap_or_else(PoisonError::into_inner);
+    let next = || openings().pop_front();
+    while let Some((key, on)) = next() {
+        let told = env.string(&key);
+        let told = told.and_then(|key| env.call_static_void(vm.names.base.get(), vm.names.open, &[object(key), boolean(on)]));
+        if let Err(thrown) = told {
+            tracing::warn!(%thrown, "the base's web server could not be told which version of a module answers");
+        }
+    }
 }

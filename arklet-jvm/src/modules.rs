@@ -6,10 +6,10 @@ use std::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicI64, Ordering},
     },
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use ark::LogBook;
+use arklet::now;
 use tokio::sync::oneshot;
 
 static MODULES: RwLock<Option<HashMap<i64, Arc<Told>>>> = RwLock::new(None);
@@ -122,9 +122,4 @@ pub(crate) fn output(number: i64, error: bool, bytes: &[u8]) {
             line.clear();
         }
     }
-}
-
-/// Milliseconds since the Unix epoch.
-pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -206,14 +206,15 @@ impl Shared {
             Kind::ArkBiz(biz) => Some(Imports::of(biz)),
             Kind::Boot { .. } | Kind::Plain => None,
         };
+        let own = || Server::own("it has one of its own, for web=own".to_owned());
         if rules.is_none() && options.web == Web::Own {
-            return Ok((Server::own("it has one of its own, for web=own".to_owned()), Ties::default()));
+            return Ok((own(), Ties::default()));
         }
         let base = base::get(&self.extracted).await?;
         let imports = rules.is_some();
         let mut ties = Ties { container: Vec::new(), imports: rules.map(|rules| (base, rules)) };
         let apart = match options.web {
-            Web::Own => return Ok((Server::own("it has one of its own, for web=own".to_owned()), ties)),
+            Web::Own => return Ok((own(), ties)),
             Web::Join | Web::Auto => match self.container(spec, package, base, imports) {
                 Err(apart) => apart.to_string(),
                 Ok(container) => match base::web_server().await {

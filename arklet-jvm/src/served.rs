@@ -16,7 +16,7 @@ use ark_model::{
     order::Resource,
 };
 use futures_util::future::BoxFuture;
-use gateway::{Endpoint, Place, Proxy, RequestId, empty};
+use gateway::{Endpoint, Place, Proxy};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::{
@@ -119,10 +119,8 @@ impl Running<Endpoint> for Served {
                 // Where there is one; any answer of the server will do otherwise.
                 None => (format!("{prefix}/actuator/health"), false),
             };
-            let request = http::Request::get(&path).header(http::header::HOST, "localhost").body(empty());
-            let request = request.map_err(|error| failed(&path, error.to_string()))?;
-            let answer = self.endpoint.call(request, &RequestId::from_static("probe")).await;
-            let status = answer.map_err(|error| failed(&path, error.message))?.status();
+            let answer = gateway::probe(&*self.endpoint, &path).await;
+            let status = answer.map_err(|problem| failed(&path, problem))?.status();
             if status.as_u16() < 400 || (!required && !status.is_server_error()) {
                 return Ok(());
             }

@@ -268,7 +268,7 @@ fn names(env: Env) -> Result<Names, Thrown> {
         base_port: env.static_method(base, c"port", c"()Ljava/lang/String;")?,
         base_class_path: env.static_method(base, c"classPath", c"()Ljava/lang/String;")?,
         ask_whether_to_join: env.static_method(base, c"askWhetherToJoin", c"(J)V")?,
-        open: env.static_method(base, c"open", c"(Ljava/lang/String;ZJ)V")?,
+        open: env.static_method(base, c"open", c"(Ljava/lang/String;Z)V")?,
         loader: env.field(module, c"loader", c"Lark/jvm/ModuleLoader;")?,
         define: env.method(class_loader, c"defineClass", define)?,
         module: env.global(module),

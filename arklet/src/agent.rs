@@ -328,7 +328,8 @@ impl Agent {
     }
 }
 
-/// Milliseconds since the Unix epoch.
-pub(crate) fn now() -> u64 {
+/// Milliseconds since the Unix epoch, as logs and histories have them.
+#[must_use]
+pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

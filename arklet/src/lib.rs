@@ -18,7 +18,7 @@ pub mod packages;
 mod run;
 pub mod system;
 
-pub use agent::{Agent, Builder};
+pub use agent::{Agent, Builder, now};
 /// The wasm runtime, for a base that adds capabilities of its own.
 #[cfg(feature = "wasm")]
 pub use ark_wasm as wasm;

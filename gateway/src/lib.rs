@@ -25,4 +25,4 @@ pub use gateway::Gateway;
 pub use proxy::{Place, Proxy};
 pub use serve::{ServeError, Serving};
 pub use settings::Settings;
-pub use upstream::{Body, BoxError, Endpoint, Upstream, UpstreamError, empty};
+pub use upstream::{Body, BoxError, Endpoint, Upstream, UpstreamError, empty, probe};

@@ -39,6 +39,15 @@ pub trait Upstream: Send + Sync + 'static {
     }
 }
 
+/// What `endpoint` answers to a probe at `path`; or why it does not, in words.
+///
+/// # Errors
+/// Where `path` is none, or nobody answers.
+pub async fn probe(endpoint: &dyn Upstream, path: &str) -> Result<http::Response<Body>, String> {
+    let request = http::Request::get(path).header(http::header::HOST, "localhost").body(empty()).map_err(|error| error.to_string())?;
+    endpoint.call(request, &RequestId::from_static("probe")).await.map_err(|error| error.message)
+}
+
 /// A request that a module did not answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]

@@ -8,6 +8,18 @@ use std::{
 
 use crate::{Error, base::Base, bin_dir, root};
 
+/// Whether this machine has what tests and benches of Node.js need: that, and npm for the sample applications.
+///
+/// # Errors
+/// What it has not.
+pub fn installed() -> Result<(), Error> {
+    for program in ["node", "npm"] {
+        let version = Command::new(program).arg("--version").output();
+        version.map_err(|error| format!("there is no Node.js (`{program}`): {error}"))?;
+    }
+    Ok(())
+}
+
 /// The package of the sample application `name` as version `version`: its `package.json` says so. Built once.
 ///
 /// # Errors

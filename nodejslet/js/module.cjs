@@ -33,7 +33,7 @@ control.on('data', (text) => {
     const message = JSON.parse(line);
     if (message.run) begin(message.run);
     else if (message.drain) drain();
-    else if (message.ping !== undefined) pong(message.ping);
+    else if (message.ping) pong();
   }
 });
 // Without a supervisor nobody reaches the module.
@@ -42,9 +42,8 @@ control.on('error', () => process.exit(1));
 
 const delay = monitorEventLoopDelay({ resolution: 20 });
 
-/** @param {number} number */
-function pong(number) {
-  tell({ pong: number, delayMs: delay.max / 1e6, handles: process.getActiveResourcesInfo().length });
+function pong() {
+  tell({ pong: true, delayMs: delay.max / 1e6, handles: process.getActiveResourcesInfo().length });
   delay.reset();
 }
 

@@ -7,9 +7,8 @@ use std::{
 };
 
 use ark_model::{Failure, Reason};
+use ark_node::{MODULES, copy_for_npm, has_lock};
 
-const MODULES: &str = "node_modules";
-const LOCKS: [&str; 2] = ["npm-shrinkwrap.json", "package-lock.json"];
 /// How long npm may take.
 const PATIENCE: Duration = Duration::from_secs(300);
 const POLL: Duration = Duration::from_millis(50);
@@ -24,7 +23,7 @@ pub(crate) async fn install(folder: &Path) -> Result<(), Failure> {
     if folder.join(MODULES).is_dir() {
         return Ok(());
     }
-    if !LOCKS.iter().any(|lock| folder.join(lock).is_file()) {
+    if !has_lock(folder) {
         let text = "it has dependencies, but neither node_modules nor a lock file; pack it by `arkctl build`, or with npm-shrinkwrap.json";
         return Err(Failure::new(Reason::PackageInvalid, text));
     }
@@ -37,9 +36,7 @@ fn run(folder: &Path) -> Result<(), Failure> {
     let failed = |problem: String| Failure::new(Reason::FetchFailed, format!("installing its dependencies by npm: {problem}"));
     // Beside the package, and moved to it when all is there.
     let aside = tempfile::tempdir_in(folder.parent().unwrap_or(folder)).map_err(|error| failed(error.to_string()))?;
-    for file in LOCKS.iter().chain(&["package.json", ".npmrc"]).filter(|file| folder.join(file).is_file()) {
-        std::fs::copy(folder.join(file), aside.path().join(file)).map_err(|error| failed(error.to_string()))?;
-    }
+    copy_for_npm(folder, aside.path()).map_err(|(_, error)| failed(error.to_string()))?;
     let said = tempfile::tempfile().map_err(|error| failed(error.to_string()))?;
     let to = |file: &std::fs::File| file.try_clone().map(Stdio::from).map_err(|error| failed(error.to_string()));
     let mut npm = Command::new("npm");

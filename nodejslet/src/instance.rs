@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -15,7 +15,9 @@ use http::{Request, Response};
 use rustix::process::Signal;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
-use crate::process::{Output, Process, Run, Told, described, now};
+use arklet::now;
+
+use crate::process::{Output, Process, Run, Told, described};
 
 /// How long a request waits for a process that is being started again.
 const HELD: Duration = Duration::from_secs(5);
@@ -237,7 +239,7 @@ impl Keeper {
     /// Watches a process until it has ended, or has to be ended; answers why.
     async fn watch(&self, process: &mut Process) -> String {
         let (deadline, memory) = (Duration::from_millis(self.wanted.limits.request_deadline_ms), self.wanted.limits.memory_bytes);
-        let (mut asked, mut answered, mut look) = (0, Instant::now(), tokio::time::interval(LOOK));
+        let (mut answered, mut look) = (Instant::now(), tokio::time::interval(LOOK));
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -261,8 +263,7 @@ impl Keeper {
                     if answered.elapsed() > deadline {
                         return format!("its process was ended, for its event loop stood still for {} ms", answered.elapsed().as_millis());
                     }
-                    asked += 1;
-                    process.ping(asked);
+                    process.ping();
                 }
             }
         }
@@ -336,10 +337,4 @@ impl Upstream for Answering {
             proxy.call(request, &id).await
         })
     }
-}
-
-/// The folder and the file of an application that is not a module's.
-pub(crate) fn own(main: &Path) -> Option<(PathBuf, PathBuf)> {
-    let main = main.canonicalize().ok()?;
-    Some((std::env::current_dir().ok()?, main))
 }

@@ -98,7 +98,8 @@ async fn run(arguments: Arguments) -> Result<(), Problem> {
 
 /// Starts the base's own application, as `node` itself would run it, apart from where it listens.
 async fn start_own(starter: &Starter, app: PathBuf, arguments: Vec<String>) -> Result<Instance, Problem> {
-    let (cwd, main) = instance::own(&app).ok_or_else(|| Problem::from(format!("there is no {}", app.display())))?;
+    let found = app.canonicalize().and_then(|main| Ok((main, std::env::current_dir()?)));
+    let (main, cwd) = found.map_err(|_| Problem::from(format!("there is no {}", app.display())))?;
     let run = Run { main, arguments, cwd, environment: std::env::vars().collect() };
     let limits = ark_model::Limits { memory_bytes: 4 << 30, ..ark_model::Limits::default() };
     let wanted = Wanted { name: app.display().to_string(), run, limits, output: Output::Through };

@@ -6,10 +6,11 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use ark::LogBook;
+use arklet::now;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -45,7 +46,7 @@ pub(crate) enum Told {
     /// Its servers have closed; what keeps it alive.
     Drained { drained: bool, handles: Vec<String> },
     /// It answers: how long its event loop was held up at most since it was asked before.
-    Pong { pong: u64, delay_ms: f64, handles: u64 },
+    Pong { pong: bool, delay_ms: f64, handles: u64 },
 }
 
 /// Where its output goes.
@@ -130,8 +131,8 @@ impl Process {
     }
 
     /// Asks it for a sign of life.
-    pub(crate) fn ping(&self, number: u64) {
-        self.order(&json!({ "ping": number }));
+    pub(crate) fn ping(&self) {
+        self.order(&json!({ "ping": true }));
     }
 
     /// Has it take no more connections, and tell when the last has ended.
@@ -244,9 +245,4 @@ async fn lines(pipe: pipe::Receiver, stream: &'static str, log: Arc<LogBook>) {
             }
         }
     }
-}
-
-/// Milliseconds since the Unix epoch.
-pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -9,9 +9,9 @@ use std::{
 
 use ark::{Facts, ModuleSpec, Package, Prepared, Reclaimed, Running, Runtime, Started};
 use ark_model::{Failure, Manifest, Reason, Verdict, VerdictState, api::Inspection, order::Resource};
-use ark_node::{GZIP, PackageError, Store, describe};
+use ark_node::{GZIP, PackageError, PackageJson, Store, describe};
 use futures_util::future::BoxFuture;
-use gateway::{Endpoint, RequestId, empty};
+use gateway::Endpoint;
 use tokio::sync::Mutex;
 
 use crate::{
@@ -90,7 +90,12 @@ impl Runtime<Endpoint> for Node {
                 ));
             }
             let (store, package) = (self.store.clone(), spec.package.clone());
-            let (folder, json) = aside(move || Ok((store.unpacked(&package.sha256, &package.path)?, describe(&package.path)?))).await?;
+            let unpacked = aside(move || {
+                let folder = store.unpacked(&package.sha256, &package.path)?;
+                let json = PackageJson::of(&folder)?;
+                Ok((folder, json))
+            });
+            let (folder, json) = unpacked.await?;
             if json.has_dependencies() {
                 dependencies::install(&folder).await?;
             }
@@ -121,7 +126,7 @@ impl Prepared<Endpoint> for Ready {
             let instance = Instance::start(starter, wanted).await;
             let instance = instance
                 .map_err(|problem| Failure::new(Reason::StartFailed, format!("{} did not start: {problem}; its log says more", spec.id)))?;
-            let running = Served { spec, instance: Arc::new(instance), left: Mutex::default() };
+            let running = Served { spec, instance, left: Mutex::default() };
             Ok(Started { running: Box::new(running), refined: None })
         })
     }
@@ -130,7 +135,7 @@ impl Prepared<Endpoint> for Ready {
 /// A module that runs.
 struct Served {
     spec: Arc<ModuleSpec>,
-    instance: Arc<Instance>,
+    instance: Instance,
     /// What was open at its end, and the memory that it used.
     left: Mutex<(Handles, u64)>,
 }
@@ -162,10 +167,7 @@ impl Running<Endpoint> for Served {
             let failed = |problem: String| {
                 Failure::new(Reason::ProbeFailed, format!("{} did not answer its probe at {path}: {problem}", self.spec.id))
             };
-            let request = http::Request::get(path).header(http::header::HOST, "localhost").body(empty());
-            let request = request.map_err(|error| failed(error.to_string()))?;
-            let answer = gateway::Upstream::call(&*self.instance.endpoint(), request, &RequestId::from_static("probe")).await;
-            let status = answer.map_err(|error| failed(error.message))?.status();
+            let status = gateway::probe(&*self.instance.endpoint(), path).await.map_err(failed)?.status();
             if status.as_u16() < 400 { Ok(()) } else { Err(failed(format!("status {status}"))) }
         })
     }

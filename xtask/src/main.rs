@@ -117,7 +117,7 @@ struct LeftOut {
 }
 
 fn test(require_all: bool) -> Result<(), Error> {
-    let kinds = [("jvm", lacking_for_jvm()), ("node", lacking_for_node())];
+    let kinds = [("jvm", lacking_for_jvm()), ("node", harness::node::installed())];
     let left_out: Vec<LeftOut> = kinds.into_iter().filter_map(|(prefix, lacking)| Some(LeftOut { prefix, why: lacking.err()? })).collect();
     if require_all && let Some(LeftOut { why, .. }) = left_out.first() {
         return Err(why.to_string().into());
@@ -155,15 +155,6 @@ fn lacking_for_jvm() -> Result<(), Error> {
     harness::jvm::Jdk::current()?;
     let maven = Command::new("mvn").arg("-version").output();
     maven.map(drop).map_err(|error| format!("there is no Maven (`mvn`): {error}").into())
-}
-
-/// What tests on Node.js need: that, and npm for the sample applications.
-fn lacking_for_node() -> Result<(), Error> {
-    for program in ["node", "npm"] {
-        let version = Command::new(program).arg("--version").output();
-        version.map_err(|error| format!("there is no Node.js (`{program}`): {error}"))?;
-    }
-    Ok(())
 }
 
 /// One of the applications needs a database.

@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use ark_node::PackageJson;
+use ark_node::{MODULES, PackageJson, copy_for_npm, has_lock};
 use flate2::{Compression, write::GzEncoder};
 use serde::Deserialize;
 
@@ -15,9 +15,6 @@ use crate::{build::Options, error::Error, output::Output, package};
 
 /// The files that tell a project of Node.js.
 pub(super) const MARKS: &[&str] = &["package.json"];
-const MODULES: &str = "node_modules";
-/// What fixes the versions of what an application needs, for npm.
-const LOCKS: [&str; 2] = ["npm-shrinkwrap.json", "package-lock.json"];
 /// Where the package is put: no tool takes it for a source.
 const MADE: &str = "node_modules/.cache/ark";
 /// The folder that packages of npm have everything in.
@@ -85,20 +82,10 @@ impl Node {
 
     /// Installs what the application needs when it runs into a folder of its own, so that what only its developers need stays out.
     fn dependencies(&self, output: Output) -> Result<tempfile::TempDir, Error> {
-        let failed = |path: &Path| {
-            let path = path.to_owned();
-            move |source| Error::File { doing: "write", path, source }
-        };
-        let aside = tempfile::tempdir().map_err(failed(Path::new("a temporary folder")))?;
-        let mut has_lock = false;
-        for file in LOCKS.iter().chain(&["package.json", ".npmrc"]) {
-            let from = self.directory.join(file);
-            if from.is_file() {
-                fs::copy(&from, aside.path().join(file)).map_err(failed(&from))?;
-                has_lock |= LOCKS.contains(file);
-            }
-        }
-        let how = if has_lock { "ci" } else { "install" };
+        let failed = |(path, source)| Error::File { doing: "write", path, source };
+        let aside = tempfile::tempdir().map_err(|error| failed(("a temporary folder".into(), error)))?;
+        copy_for_npm(&self.directory, aside.path()).map_err(failed)?;
+        let how = if has_lock(&self.directory) { "ci" } else { "install" };
         self.npm(&[how, "--omit=dev", "--no-audit", "--no-fund"], aside.path(), output)?;
         Ok(aside)
     }

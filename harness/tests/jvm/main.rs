@@ -3,6 +3,8 @@
 //! Each name begins with `jvm_`: where there is no JDK, `--skip jvm_` leaves all of them out.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod jvm_agent;
 mod jvm_applications;
 mod jvm_faults;

@@ -2,7 +2,6 @@
 
 use std::{
     fs::File,
-    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -16,19 +15,7 @@ use harness::{
 };
 use serde_json::{Value, json};
 
-/// For whatever is waited for: far above what it takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < end, "it did not come about: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
+pub(crate) use crate::common::{body, eventually, get, get_at, nothing_was_lost};
 
 pub(crate) fn base() -> JvmBase {
     JvmBase::start(&sample("base").unwrap(), &[], &["-Xmx512m"]).unwrap()
@@ -59,23 +46,6 @@ pub(crate) fn remove(base: &Base, name: &str, version: &str) {
         let latest = verdicts["verdicts"].as_array().unwrap().iter().find(|one| one["name"] == name && one["version"] == version).cloned();
         (latest.unwrap()["verdict"]["state"] == VerdictState::Unloaded.as_str()).then_some(())
     });
-}
-
-pub(crate) fn get_at(address: SocketAddr, path: &str) -> (u16, String) {
-    let config = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0).timeout_global(Some(PATIENCE)).build();
-    let mut response = ureq::Agent::from(config).get(format!("http://{address}{path}")).call().unwrap();
-    (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
-}
-
-pub(crate) fn get(base: &Base, path: &str) -> (u16, String) {
-    get_at(base.gateway, path)
-}
-
-/// The body, which has to come with 200.
-pub(crate) fn body(base: &Base, path: &str) -> String {
-    let (status, body) = get(base, path);
-    assert_eq!(status, 200, "{path}: {body}\n{}", base.log());
-    body
 }
 
 pub(crate) fn json_of(base: &Base, path: &str) -> Value {

@@ -3,6 +3,8 @@
 //! The file's name begins with `node`: where there is no Node.js, all of it is left out.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod node_faults;
 mod node_path;
 mod support;

@@ -77,8 +77,8 @@ pub(crate) fn wanted(names: &[&str]) -> Result<Wanted, Error> {
         say(&format!("what is promised of modules on the JVM is left out: {problem}"));
         lacking.push(Needs::Jdk);
     }
-    if let Err(problem) = std::process::Command::new("npm").arg("--version").output() {
-        say(&format!("what is promised of modules of Node.js is left out, for there is no npm: {problem}"));
+    if let Err(problem) = harness::node::installed() {
+        say(&format!("what is promised of modules of Node.js is left out: {problem}"));
         lacking.push(Needs::Node);
     }
     Ok(Wanted(PROMISES.iter().filter(|promise| !lacking.contains(&promise.needs)).collect()))

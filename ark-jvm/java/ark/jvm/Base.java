@@ -131,10 +131,10 @@ final class Base {
     }
 
     /** Has the joined application with this key answer requests to the base's own port, or not. */
-    static void open(String key, boolean open, long number) throws Throwable {
+    static void open(String key, boolean open) throws Throwable {
         Server joined = server();
         if (joined != null) {
-            joined.open(key, open, number);
+            joined.open(key, open);
         }
     }
 }

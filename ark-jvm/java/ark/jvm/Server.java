@@ -12,10 +12,9 @@ public interface Server {
     void admit(String key);
 
     /**
-     * Whether an application answers requests without a key. Of the orders for one application that with the highest {@code number} counts,
-     * and of open applications at one path the one that was opened last.
+     * Whether an application answers requests without a key. Of open applications at one path the one that was opened last does.
      */
-    void open(String key, boolean open, long number);
+    void open(String key, boolean open);
 
     /** Lets no more requests reach an application, and waits until those that are there are answered. Answers whether they are. */
     boolean leave(String key, long patienceMillis) throws InterruptedException;

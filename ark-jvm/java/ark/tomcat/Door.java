@@ -37,6 +37,7 @@ public final class Door extends ValveBase implements Server {
     /** By path, what answers requests without a key. */
     private final Map<String, Joined> front = new ConcurrentHashMap<>();
     private long versions;
+    private long openings;
 
     public Door(Object host) {
         super(true);
@@ -49,8 +50,8 @@ public final class Door extends ValveBase implements Server {
         /** Counted first and looked at then: whoever waits for an end sees each that got in. */
         final AtomicInteger inside = new AtomicInteger();
         volatile boolean leaving;
-        boolean open;
-        long number;
+        /** When it was opened, by count; 0 while it is not. */
+        long opened;
         boolean admitted;
 
         Joined(StandardContext context) {
@@ -193,11 +194,10 @@ public final class Door extends ValveBase implements Server {
     }
 
     @Override
-    public synchronized void open(String key, boolean open, long number) {
+    public synchronized void open(String key, boolean open) {
         Joined one = joined.get(key);
-        if (one != null && one.number < number) {
-            one.number = number;
-            one.open = open;
+        if (one != null) {
+            one.opened = open ? ++openings : 0;
             choose(one.context.getPath());
         }
     }
@@ -205,7 +205,7 @@ public final class Door extends ValveBase implements Server {
     private void choose(String path) {
         Joined best = null;
         for (Joined one : joined.values()) {
-            if (one.open && !one.leaving && one.context.getPath().equals(path) && (best == null || best.number < one.number)) {
+            if (one.opened > 0 && !one.leaving && one.context.getPath().equals(path) && (best == null || best.opened < one.opened)) {
                 best = one;
             }
         }

@@ -57,6 +57,9 @@ pub struct InstallOrder {
     /// Settings of its kind of module, e.g. `share` of one on the JVM; the base's defaults for those not named.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub options: BTreeMap<String, String>,
+    /// Whatever the one who orders wants to know the installed module by; kept and shown, at most 256 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mark: Option<String>,
     /// The whole operation's deadline in milliseconds; the base's default when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<u64>,

@@ -29,6 +29,8 @@ pub enum Reason {
     ContextPathTaken,
     /// Another operation on this module's name is under way.
     Conflict,
+    /// The order is older than one that the base has seen on this name.
+    OrderStale,
     /// The base is at a bound of its own.
     BudgetExceeded,
     /// The JVM has no room for the module's classes.
@@ -83,6 +85,7 @@ impl Reason {
             Self::AlreadyInstalled => "AlreadyInstalled",
             Self::ContextPathTaken => "ContextPathTaken",
             Self::Conflict => "Conflict",
+            Self::OrderStale => "OrderStale",
             Self::BudgetExceeded => "BudgetExceeded",
             Self::MetaspaceFull => "MetaspaceFull",
             Self::DiskFull => "DiskFull",

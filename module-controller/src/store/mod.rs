@@ -1,0 +1,117 @@
+//! Where resources are kept: one log of changes, numbered by one counter, and what it comes to.
+//!
+//! Every store gives the same promises. A commit is whole or nothing; once it is answered it survives `kill -9`; a document
+//! that changed since it was read is not overwritten; who watches from a revision sees every later change once, in order.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use fleet::resource::{Document, Key, Kind, Write};
+use futures_util::future::BoxFuture;
+use tokio::sync::mpsc;
+
+/// The number of a commit: rises by at least one with each, and is the `resourceVersion` of what it wrote.
+pub type Revision = u64;
+
+/// A document as it was stored by the commit that its `resourceVersion` names.
+pub type Stored = Arc<Document>;
+
+/// Why a store did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another one was there first.
+    #[error("{} {key} is there already", kind.as_str())]
+    Exists {
+        /// Its kind.
+        kind: Kind,
+        /// Where it is.
+        key: Key,
+    },
+    /// It has changed, or is gone, since it was read.
+    #[error("{} {key} has changed since it was read; read it again", kind.as_str())]
+    Conflict {
+        /// Its kind.
+        kind: Kind,
+        /// Where it is, or was.
+        key: Key,
+    },
+    /// The changes after that revision are no longer all known; list again.
+    #[error("the changes after revision {asked} are not kept any more, only those after {oldest}; list again")]
+    Compacted {
+        /// The revision that was asked for.
+        asked: Revision,
+        /// The oldest one from which changes are known.
+        oldest: Revision,
+    },
+    /// This controller does not lead, or no longer.
+    #[error("another controller leads")]
+    NotLeading,
+    /// The database failed.
+    #[error("the store failed: {0}")]
+    Failed(String),
+}
+
+/// What a commit changed about one document.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// The commit.
+    pub revision: Revision,
+    /// What it was before, where it was.
+    pub before: Option<Stored>,
+    /// What it is now. One that was removed is given as it last was, with the revision of the removal.
+    pub after: Stored,
+    /// Whether it was removed.
+    pub removed: bool,
+}
+
+/// Everything of some kinds at one revision.
+#[derive(Debug, Clone, Default)]
+pub struct Listing {
+    /// By kind, then namespace, then name.
+    pub documents: Vec<Stored>,
+    /// The revision at which this was all there was.
+    pub revision: Revision,
+}
+
+/// Changes as they come. Ends where the watcher falls too far behind; it lists again then.
+pub type Watch = mpsc::Receiver<Arc<[Change]>>;
+
+/// A reign: who holds it may order. A later reign has a higher epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reign {
+    /// Its number.
+    pub epoch: u64,
+}
+
+/// Where resources are kept.
+pub trait Store: Send + Sync {
+    /// Does all of `writes` or none. Fills in uid, creation time, generation (it rises where the spec changed or deletion began) and
+    /// resource version. Removes at once what has a deletion timestamp and no finalizers. With `reign`, only while that reign lasts.
+    ///
+    /// The answers are in the order of `writes`.
+    fn commit(&self, writes: Vec<Write>, reign: Option<Reign>) -> BoxFuture<'_, Result<Vec<Change>, StoreError>>;
+
+    /// One document.
+    fn get(&self, kind: Kind, key: Key) -> BoxFuture<'_, Result<Option<Stored>, StoreError>>;
+
+    /// All documents of `kinds`, in one namespace or all.
+    fn list(&self, kinds: BTreeSet<Kind>, namespace: Option<String>) -> BoxFuture<'_, Result<Listing, StoreError>>;
+
+    /// Every change of a later revision than `after`, one message for each commit.
+    ///
+    /// # Errors
+    /// [`StoreError::Compacted`].
+    fn watch(&self, after: Revision) -> BoxFuture<'_, Result<Watch, StoreError>>;
+
+    /// Takes the lead, or keeps it: with the reign it had before, or a new one where it had none or lost it. None while another leads.
+    /// To be called again well within [`LEASE`].
+    fn lead(&self, holder: String, address: String) -> BoxFuture<'_, Result<Option<Reign>, StoreError>>;
+
+    /// Gives the lead back, for another to take at once.
+    fn resign(&self, reign: Reign) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Where the one who leads is reached, while somebody does.
+    fn leader(&self) -> BoxFuture<'_, Result<Option<String>, StoreError>>;
+}
+
+/// How long a leader that is not heard of any more keeps others from leading.
+pub const LEASE: std::time::Duration = std::time::Duration::from_secs(15);

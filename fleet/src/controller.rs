@@ -7,12 +7,12 @@ use std::{
     time::Duration,
 };
 
-use ark_model::{Fence, Reason, report::BaseReport};
+use ark_model::{Fence, report::BaseReport};
 
 use crate::{
     drive::{self, Command, Order},
     lint::{self, Fault},
-    observe,
+    observe::{self, observe},
     plan::{self, Plan},
     resource::{Base, Document, Key, Kind, Time, Write},
     settings::Settings,
@@ -48,6 +48,8 @@ pub struct Controller {
     since: Time,
     /// The highest version of a document that it knows.
     revision: u64,
+    /// That of the last order.
+    generation: u64,
     heard: HashMap<Key, Heard>,
     /// Orders under way, by base and module name.
     busy: HashMap<Key, BTreeMap<String, Option<Key>>>,
@@ -75,6 +77,7 @@ impl Controller {
             settings,
             since: now,
             revision: 0,
+            generation: 0,
             heard: HashMap::new(),
             busy: HashMap::new(),
             stale: BTreeSet::new(),
@@ -156,7 +159,7 @@ impl Controller {
         self.stale.remove(base);
         let busy = self.busy.get(base);
         let is_busy = |instance: &Key| busy.is_some_and(|busy| busy.values().flatten().any(|key| key == instance));
-        let writes = observe::observe(&self.world, base, &report, api, is_busy, now);
+        let writes = observe(&self.world, base, &report, api, is_busy, now);
         // Checks look at requests, which are not stored.
         let checked = self.world.instances_on(base).filter_map(|module| deployment_of(&module.metadata));
         let checked =
@@ -250,10 +253,10 @@ impl Controller {
         all
     }
 
-    /// The fence of an order that is sent now, under the reign `epoch`.
-    #[must_use]
-    pub fn fence(&self, epoch: u64) -> Fence {
-        Fence { epoch, generation: self.revision }
+    /// The fence of an order that is sent now, under the reign `epoch`: above that of every order before.
+    pub fn fence(&mut self, epoch: u64) -> Fence {
+        self.generation = self.revision.max(self.generation + 1);
+        Fence { epoch, generation: self.generation }
     }
 
     /// What to write as `order` is sent.
@@ -270,12 +273,12 @@ impl Controller {
         // The last report may be from before the order's end. The next one decides.
         self.stale.insert(base.clone());
         let Outcome::Failed(failure) = outcome else { return None };
-        if drive::is_done_already(&order.command, failure) || matches!(failure.reason, Reason::Conflict | Reason::OrderStale) {
+        if drive::is_overtaken(&order.command, failure) {
             return None;
         }
         let module = self.world.module(order.instance.as_ref()?)?;
         let is_its_own = match &order.command {
-            Command::Uninstall(_) => module.metadata.is_going(),
+            Command::Uninstall { .. } => module.metadata.is_going(),
             Command::Install(_) | Command::Activate(_) => true,
         };
         observe::refused(module, failure, &self.settings, now).filter(|_| is_its_own)

@@ -23,8 +23,13 @@ pub enum Command {
     Install(Box<InstallOrder>),
     /// Give it the traffic of its name.
     Activate(ModuleId),
-    /// Remove it.
-    Uninstall(ModuleId),
+    /// Remove it, if it is still the one with this mark: what is known of the base may be older than what it does.
+    Uninstall {
+        /// Which.
+        id: ModuleId,
+        /// The mark of the order that it was installed by.
+        mark: String,
+    },
 }
 
 /// An order for a base.
@@ -97,13 +102,13 @@ fn next(
 
     // What nobody knows any more: of a deployment that is gone, or on a base that was away while it was given up.
     if let Some(orphan) = there.iter().find(|report| marked(&report.mark).is_some_and(|key| world.module(&key).is_none())) {
-        return order(None, Command::Uninstall(orphan.id.clone()));
+        return order(None, uninstall(orphan));
     }
     for module in going {
         if let Some(report) = find(module) {
             match module.status.next_attempt_time.filter(|at| *at > now) {
                 Some(at) => later(at),
-                None => return order(Some(module.metadata.key()), Command::Uninstall(report.id.clone())),
+                None => return order(Some(module.metadata.key()), uninstall(report)),
             }
         }
     }
@@ -126,7 +131,7 @@ fn next(
                 State::Broken | State::Stopped => match waits {
                     Some(at) => later(at),
                     None if is_hopeless(module) => {}
-                    None => return order(Some(key), Command::Uninstall(report.id.clone())),
+                    None => return order(Some(key), uninstall(report)),
                 },
             },
             None => {
@@ -140,12 +145,12 @@ fn next(
                 let info = &module.spec.template.module;
                 // Another content under the same name and version: a base knows no two of these.
                 if let Some(same) = there.iter().find(|report| report.id.version() == info.version) {
-                    return order(Some(key), Command::Uninstall(same.id.clone()));
+                    return order(Some(key), uninstall(same));
                 }
                 if module.spec.upgrade_policy() == UpgradePolicy::UninstallThenInstall
                     && let Some(other) = there.first()
                 {
-                    return order(Some(key), Command::Uninstall(other.id.clone()));
+                    return order(Some(key), uninstall(other));
                 }
                 return order(Some(key.clone()), Command::Install(Box::new(install(module, &key, there))));
             }
@@ -175,6 +180,10 @@ fn is_hopeless(module: &Module) -> bool {
     module.status.reason.is_some_and(is_permanent) && module.status.failed_attempts > 0
 }
 
+fn uninstall(report: &ModuleReport) -> Command {
+    Command::Uninstall { id: report.id.clone(), mark: report.mark.clone() }
+}
+
 fn install(module: &Module, key: &Key, there: &[&ModuleReport]) -> InstallOrder {
     let (template, info) = (&module.spec.template, &module.spec.template.module);
     let shares = relative(module).filter(|_| !there.is_empty());
@@ -195,11 +204,12 @@ fn install(module: &Module, key: &Key, there: &[&ModuleReport]) -> InstallOrder 
     order
 }
 
-/// Whether a failed order says that what it asks for is so already.
+/// Whether a refusal only says that the base is further than was known, or about to be: its next report tells what to do.
 #[must_use]
-pub fn is_done_already(command: &Command, failure: &Failure) -> bool {
-    match command {
-        Command::Uninstall(_) => failure.reason == Reason::NotInstalled,
-        Command::Install(_) | Command::Activate(_) => false,
+pub fn is_overtaken(command: &Command, failure: &Failure) -> bool {
+    match failure.reason {
+        Reason::NotInstalled => !matches!(command, Command::Install(_)),
+        Reason::AlreadyInstalled | Reason::Conflict | Reason::OrderStale => true,
+        _ => false,
     }
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     placement,
-    resource::{Document, IntOrPercent, Key, Module, UpgradePolicy, Write},
+    resource::{Document, IntOrPercent, Key, Module, ModuleReplicaSet, Phase, UpgradePolicy, Write},
     revision,
 };
 
@@ -42,13 +42,14 @@ impl Planner<'_> {
         for instance in paired {
             let follower = own.iter().find(|own| own.module.spec.base_name == instance.module.spec.base_name);
             let follows = follower.is_some_and(|own| own.ready && own.module.spec.weight.is_none());
-            if aim.weight.is_none() && follows {
+            // One that failed answers nobody, and takes the room that its follower needs.
+            if instance.module.status.status == Phase::Failed || aim.weight.is_none() && follows {
                 self.end(instance.module);
             }
         }
         unpaired.sort_by_cached_key(|instance| (instance.ready, placement::goes_first(self.world, &self.next, instance.module)));
         let there = count(own.iter());
-        let ended = self.shrink(&own, there.saturating_sub(aim.allowed));
+        let ended = self.shrink(&own, there.saturating_sub(aim.most()));
         for instance in &own {
             if instance.module.spec.weight != aim.weight && !ended.contains(instance.module.metadata.name.as_str()) {
                 self.weigh(instance.module, aim.weight);
@@ -81,64 +82,91 @@ impl Planner<'_> {
     /// Makes instances where they are missing; says how many. Old ones that are followed on their base leave `unpaired`.
     fn grow(&mut self, aim: &Aim<'_>, there: u32, unpaired: &mut Vec<Instance<'_>>, all: &[Instance<'_>]) -> u32 {
         let Some(set) = aim.set else { return 0 };
-        let mut missing = aim.allowed.saturating_sub(there);
-        let mut came = 0;
+        let missing = aim.allowed.saturating_sub(there);
         if missing == 0 {
             return 0;
         }
-        let policy = self.policy();
-        if policy != UpgradePolicy::ScaleupThenScaledown {
-            let ready = count(all.iter().filter(|instance| instance.live() && instance.ready));
-            let away = aim.desired.saturating_sub(ready);
-            let mut budget = self.may_be_away(aim.desired).saturating_sub(away);
-            let mut kept = Vec::with_capacity(unpaired.len());
-            for old in std::mem::take(unpaired) {
-                let base = self.world.base(&Key::new(self.next.metadata.namespace.clone(), old.module.spec.base_name.clone()));
-                let fits = base.is_some_and(|base| {
-                    base.is_ready() && !old.draining && placement::belongs(&self.next, &set.spec.template.spec, base).is_ok()
-                });
-                // A base has no two contents under one name and version: the old one has to go first there too.
-                let goes_first = policy == UpgradePolicy::UninstallThenInstall
-                    || old.module.spec.template.module.version == set.spec.template.spec.module.version;
-                let costs = goes_first && old.ready;
-                if missing == 0 || !fits || (costs && budget == 0) || !self.is_free(&set.metadata.name, &old.module.spec.base_name) {
-                    kept.push(old);
-                    continue;
-                }
-                if costs {
-                    budget -= 1;
-                }
-                if goes_first {
-                    self.end(old.module);
-                }
-                self.make(set, &old.module.spec.base_name, aim.weight);
-                missing -= 1;
-                came += 1;
-            }
-            *unpaired = kept;
-            // Elsewhere only as many as there is nothing old for; what moves away from its base counts as gone.
+        let ready = count(all.iter().filter(|instance| instance.live() && instance.ready));
+        let mut may_go = self.may_be_away(aim.desired).saturating_sub(aim.desired.saturating_sub(ready));
+        let in_place = self.policy() != UpgradePolicy::ScaleupThenScaledown;
+        let mut came = 0;
+        if in_place {
+            came += self.follow(set, aim, missing, unpaired, &mut may_go, |_| true);
+        }
+        let mut elsewhere = missing - came;
+        if in_place {
+            // Only as many as there is nothing old for; what moves away from its base counts as gone.
             let staying = count(unpaired.iter().filter(|instance| !instance.draining));
-            missing = missing.min(aim.desired.saturating_sub(there + came + staying));
+            elsewhere = elsewhere.min(aim.desired.saturating_sub(there + came + staying));
         }
-        if missing == 0 {
-            return came;
+        came += self.spread(set, aim, elsewhere);
+        if !in_place && came < missing {
+            // No base is left that has none. One whose old instance does not answer has as good as none.
+            came += self.follow(set, aim, missing - came, unpaired, &mut may_go, |old| !old.ready);
         }
-        let candidates = placement::candidates(self.world, &self.next, &set.spec.template.spec);
-        for base in candidates {
-            if missing == 0 {
-                break;
-            }
-            if self.is_free(&set.metadata.name, &base.name) {
-                self.make(set, &base.name, aim.weight);
-                missing -= 1;
-                came += 1;
-            }
-        }
-        if missing > 0 {
+        let without = (there + came).min(aim.allowed);
+        if without < aim.allowed && (!in_place || elsewhere > 0) {
             let why = placement::obstacles(self.world, &self.next, &set.spec.template.spec);
-            self.unplaced = Some(format!("{missing} of {} instances have no base; {why}", aim.desired));
+            self.unplaced = Some(format!("{} of {} instances have no base; {why}", aim.allowed - without, aim.desired));
         }
         came
+    }
+
+    /// Makes at most `missing` instances on bases of old ones of which `which` holds; says how many.
+    fn follow(
+        &mut self,
+        set: &ModuleReplicaSet,
+        aim: &Aim<'_>,
+        missing: u32,
+        unpaired: &mut Vec<Instance<'_>>,
+        may_go: &mut u32,
+        which: impl Fn(&Instance<'_>) -> bool,
+    ) -> u32 {
+        let mut followed: BTreeSet<&str> = BTreeSet::new();
+        let mut kept = Vec::with_capacity(unpaired.len());
+        for old in std::mem::take(unpaired) {
+            let name = old.module.spec.base_name.as_str();
+            if followed.contains(name) {
+                continue;
+            }
+            let base = self.world.base(&Key::new(self.next.metadata.namespace.clone(), name));
+            let fits = base.is_some_and(|base| {
+                base.is_ready() && !old.draining && placement::belongs(&self.next, &set.spec.template.spec, base).is_ok()
+            });
+            // A base has no two contents under one name and version: the old one has to go first there too.
+            let goes_first = self.policy() == UpgradePolicy::UninstallThenInstall
+                || old.module.spec.template.module.version == set.spec.template.spec.module.version;
+            let costs = goes_first && old.ready;
+            let enough = count(followed.iter()) >= missing;
+            if enough || !which(&old) || !fits || (costs && *may_go == 0) || !self.is_free(&set.metadata.name, name) {
+                kept.push(old);
+                continue;
+            }
+            if costs {
+                *may_go -= 1;
+            }
+            if goes_first {
+                self.end(old.module);
+            }
+            self.make(set, name, aim.weight);
+            followed.insert(name);
+        }
+        *unpaired = kept;
+        count(followed.iter())
+    }
+
+    /// Makes at most `missing` instances on bases that have none; says how many.
+    fn spread(&mut self, set: &ModuleReplicaSet, aim: &Aim<'_>, missing: u32) -> u32 {
+        if missing == 0 {
+            return 0;
+        }
+        let candidates = placement::candidates(self.world, &self.next, &set.spec.template.spec);
+        let free = candidates.into_iter().filter(|base| self.is_free(&set.metadata.name, &base.name));
+        let chosen: Vec<_> = free.take(usize::try_from(missing).unwrap_or(usize::MAX)).collect();
+        for base in &chosen {
+            self.make(set, &base.name, aim.weight);
+        }
+        count(chosen.iter())
     }
 
     /// Whether the name of an instance on `base` is not taken by one that is still going.
@@ -146,7 +174,7 @@ impl Planner<'_> {
         self.world.module(&Key::new(self.next.metadata.namespace.clone(), revision::instance(set, base))).is_none()
     }
 
-    fn make(&mut self, set: &crate::resource::ModuleReplicaSet, base: &str, weight: Option<u32>) {
+    fn make(&mut self, set: &ModuleReplicaSet, base: &str, weight: Option<u32>) {
         let module = self.new_instance(set, base, weight);
         self.plan.writes.push(Write::Create(Document::Module(module)));
     }

@@ -260,7 +260,11 @@ impl<'a> Planner<'a> {
 
     fn policy(&self) -> UpgradePolicy {
         let spec = &self.next.spec;
-        spec.template.spec.upgrade_policy.or(spec.operation_strategy.upgrade_policy).unwrap_or_default()
+        match spec.template.spec.upgrade_policy.or(spec.operation_strategy.upgrade_policy).unwrap_or_default() {
+            // One on every base: there is no base that has none.
+            UpgradePolicy::ScaleupThenScaledown if spec.replicas < 0 => UpgradePolicy::InstallThenUninstall,
+            policy => policy,
+        }
     }
 
     /// Marks as available what has been ready for long enough by now, and wakes for what will be.

@@ -28,8 +28,22 @@ pub(super) struct Aim<'a> {
     pub(super) desired: u32,
     /// The share of traffic of new instances beside the version before.
     pub(super) weight: Option<u32>,
+    /// Whether there are to be fewer than there were: only then do instances of the revision go before the last batch.
+    pub(super) shrinks: bool,
     /// Whether the rollout was given up.
     pub(super) given_up: bool,
+}
+
+/// Whether it fails for want of room, which others may give back.
+fn is_want_of_room(reason: Reason) -> bool {
+    matches!(reason, Reason::BudgetExceeded | Reason::MetaspaceFull | Reason::DiskFull | Reason::QueueFull)
+}
+
+impl Aim<'_> {
+    /// How many instances of the revision there may be at most; those beyond go.
+    pub(super) fn most(&self) -> u32 {
+        if self.shrinks { self.allowed } else { self.allowed.max(self.desired) }
+    }
 }
 
 /// Whether trying again cannot help: the package is not what it should be.
@@ -165,7 +179,7 @@ impl<'a> Planner<'a> {
             let set =
                 self.sets.iter().find(|set| set.metadata.name == release.stable_revision && set.metadata.name != update.metadata.name);
             let desired = if set.is_some() { desired } else { 0 };
-            return Aim { set: set.copied(), allowed: desired, desired, weight: None, given_up: true };
+            return Aim { set: set.copied(), allowed: desired, desired, weight: None, shrinks: false, given_up: true };
         }
         let batches = self.batches();
         let batch = usize::try_from(release.current_batch.saturating_sub(1)).unwrap_or(usize::MAX);
@@ -175,7 +189,14 @@ impl<'a> Planner<'a> {
             let there = self.instances.iter().filter(|instance| !instance.going && instance.set == update.metadata.name);
             allowed = allowed.min(count(there));
         }
-        Aim { set: Some(update), allowed, desired, weight: self.canary().map(|step| step.weight), given_up: false }
+        Aim {
+            set: Some(update),
+            allowed,
+            desired,
+            weight: self.canary().map(|step| step.weight),
+            shrinks: release.original_delta_replicas < 0,
+            given_up: false,
+        }
     }
 
     /// The step of the canary that is under way.
@@ -209,7 +230,7 @@ impl<'a> Planner<'a> {
         let others = count(self.instances.iter().filter(|instance| instance.set != update.metadata.name));
         let last =
             aim.allowed == aim.desired && self.next.status.release_status.current_batch >= self.next.status.release_status.real_batch_count;
-        let complete = available >= aim.allowed && there == aim.allowed && (!last || aim.weight.is_some() || others == 0);
+        let complete = available >= aim.allowed && there <= aim.most() && (!last || aim.weight.is_some() || others == 0);
         match self.fault(update, complete) {
             Some(Hold::Failed { reason, message }) => return self.fail(&reason, &message),
             Some(Hold::Undecided(message)) => {
@@ -339,7 +360,7 @@ impl<'a> Planner<'a> {
             for instance in &own {
                 let status = &instance.module.status;
                 let Some(reason) = status.reason.filter(|_| status.status == Phase::Failed) else { continue };
-                if is_permanent(reason) || status.failed_attempts >= self.settings.attempts {
+                if is_permanent(reason) || status.failed_attempts >= self.settings.attempts && !is_want_of_room(reason) {
                     let message =
                         format!("{} on base {}: {}", instance.module.metadata.name, instance.module.spec.base_name, status.message);
                     return Some(Hold::Failed { reason: reason.as_str().to_owned(), message });

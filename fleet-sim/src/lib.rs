@@ -1,0 +1,17 @@
+//! A world in which the fleet's controller is tried out.
+//!
+//! Everything comes from one seed: when messages arrive, whether they are lost or come twice, which base crashes or falls silent, what
+//! users do meanwhile, when the controller itself is replaced by another while its last orders are still on their way. For a while all
+//! that happens, and nothing may ever be done that must not be (safety). Then it stops, and everything has to come to what was asked for
+//! within a bounded time (liveness).
+//!
+//! It uses the controller as the program does, [`fleet::Controller`]; only its surroundings are of its own: [`base`], [`store`], and
+//! in [`world`] the network, the users and time.
+
+#![forbid(unsafe_code)]
+
+mod base;
+mod store;
+mod world;
+
+pub use world::{Summary, Violation, run};

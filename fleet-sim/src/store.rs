@@ -1,0 +1,86 @@
+//! The store: documents, one counter, and what was written last.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use fleet::resource::{Document, Key, Kind, Meta, Time, Write};
+
+/// Every document, by kind and key.
+#[derive(Debug, Default)]
+pub(crate) struct Store {
+    documents: BTreeMap<(Kind, Key), Arc<Document>>,
+    revision: u64,
+}
+
+/// A document as it is now, or was before it was removed.
+#[derive(Debug, Clone)]
+pub(crate) struct Change {
+    pub(crate) document: Arc<Document>,
+    pub(crate) revision: u64,
+    pub(crate) removed: bool,
+}
+
+/// The commit that made a document.
+pub(crate) fn created(meta: &Meta) -> u64 {
+    meta.uid.strip_prefix("uid-").and_then(|revision| revision.parse().ok()).unwrap_or(0)
+}
+
+impl Store {
+    /// All or nothing; none where something has changed meanwhile.
+    pub(crate) fn commit(&mut self, writes: Vec<Write>, now: Time) -> Option<Vec<Change>> {
+        let fits = |write: &Write| match write {
+            Write::Create(document) => !self.documents.contains_key(&(document.kind(), document.key())),
+            Write::Update(document) => self.is_at(document.kind(), &document.key(), &document.meta().resource_version),
+            Write::Delete { kind, key, resource_version } => self.is_at(*kind, key, resource_version),
+        };
+        if !writes.iter().all(fits) {
+            return None;
+        }
+        self.revision += 1;
+        Some(writes.into_iter().filter_map(|write| self.write(write, now)).collect())
+    }
+
+    fn is_at(&self, kind: Kind, key: &Key, version: &str) -> bool {
+        self.documents.get(&(kind, key.clone())).is_some_and(|document| document.meta().resource_version == version)
+    }
+
+    fn write(&mut self, write: Write, now: Time) -> Option<Change> {
+        let revision = self.revision;
+        let (mut document, before) = match write {
+            Write::Create(mut document) => {
+                document.meta_mut().uid = format!("uid-{revision}");
+                document.meta_mut().creation_timestamp = Some(now);
+                document.meta_mut().generation = 1;
+                (document, None)
+            }
+            Write::Update(document) => {
+                let before = self.documents.get(&(document.kind(), document.key())).cloned();
+                (document, before)
+            }
+            Write::Delete { kind, key, .. } => {
+                let document = self.documents.remove(&(kind, key))?;
+                return Some(Change { document, revision, removed: true });
+            }
+        };
+        if let Some(before) = before {
+            let begins_to_go = document.meta().is_going() && !before.meta().is_going();
+            document.meta_mut().generation = before.meta().generation + i64::from(begins_to_go || !document.wants_the_same(&before));
+        }
+        document.meta_mut().resource_version = revision.to_string();
+        let (place, document) = ((document.kind(), document.key()), Arc::new(document));
+        let removed = document.meta().is_going() && document.meta().finalizers.is_empty();
+        if removed {
+            self.documents.remove(&place);
+        } else {
+            self.documents.insert(place, Arc::clone(&document));
+        }
+        Some(Change { document, revision, removed })
+    }
+
+    pub(crate) fn get(&self, kind: Kind, key: &Key) -> Option<&Arc<Document>> {
+        self.documents.get(&(kind, key.clone()))
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Document>> {
+        self.documents.values()
+    }
+}

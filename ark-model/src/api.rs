@@ -3,6 +3,7 @@
 //! | call | body | answer |
 //! |---|---|---|
 //! | `GET /v1/base` | | [`BaseView`] |
+//! | `GET /v1/report` | | [`BaseReport`](crate::report::BaseReport)s, one JSON object a line, for as long as the client listens |
 //! | `GET /v1/modules` | | [`ModuleList`] |
 //! | `GET /v1/modules/{name}/{version}` | | [`ModuleView`] |
 //! | `POST /v1/modules` | [`InstallOrder`](crate::InstallOrder) | [`Installed`]; with `Accept: text/event-stream`, [`Progress`] events |
@@ -16,6 +17,8 @@
 //! | `GET /v1/verdicts` | | [`VerdictList`] |
 //! | `GET /v1/verdicts/{name}/{version}/holders` | | [`SearchCost`] |
 //! | `POST /v1/verdicts/{name}/{version}/holders?objects=` | | [`Holders`] |
+//!
+//! An install, an uninstall and an activation may carry a [`Fence`](crate::Fence) in the header `ark-fence`.
 //!
 //! Every failure is an [`ErrorBody`] with a status of 400 or more.
 
@@ -75,6 +78,9 @@ pub struct ModuleView {
     pub weight: u32,
     /// Its start order.
     pub priority: i32,
+    /// The mark of the order that it was installed by; empty where that had none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub mark: String,
     /// Where its package came from.
     pub url: String,
     /// The sha-256 of its package.

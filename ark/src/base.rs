@@ -9,17 +9,18 @@ use std::{
 };
 
 use ark_model::{
-    Activation, Failure, InstallOrder, Limits, ModuleId, Reason,
+    Activation, Failure, Fence, InstallOrder, Limits, ModuleId, Reason,
     api::{self, ModuleView, Retired},
+    report::ModuleReport,
 };
-use futures_util::future::BoxFuture;
-use tokio::sync::Semaphore;
+use futures_util::{FutureExt, future, future::BoxFuture};
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     event::{Event, Listener, Listeners},
     install::{self, Origin},
-    journal::{Forgetful, Journal},
+    journal::{Entry, Forgetful, Journal},
     log::LogBook,
     operation::Install,
     packages::Packages,
@@ -27,6 +28,9 @@ use crate::{
     runtime::{Runtime, Sign},
     traffic::{InstanceId, Traffic},
 };
+
+/// Done once something would survive the end of the process.
+pub(crate) type Durable = BoxFuture<'static, Result<(), Failure>>;
 
 /// An operation that was begun and goes on whether or not this is awaited.
 pub type Pending<T> = BoxFuture<'static, Result<T, Failure>>;
@@ -159,6 +163,19 @@ impl<E> Shared<E> {
         (self.clock)()
     }
 
+    /// Refuses an order on `name` that comes too late, and takes one that does not: from then on, and once what is returned is done also after
+    /// the end of the process, older ones are refused. What the order changes has to be decided while `registry` is held, and must not
+    /// be told to anybody, nor get traffic, before that.
+    pub(crate) fn admit(&self, registry: &mut Registry<E>, name: &str, fence: Option<Fence>) -> Result<Durable, Failure>
+    where
+        E: Clone,
+    {
+        let Some(fence) = fence else { return Ok(future::ready(Ok(())).boxed()) };
+        registry.take_fence(name, fence)?;
+        // In the order in which they were taken: the registry is held.
+        Ok(self.journal.record(Entry::Fenced { name: name.to_owned(), fence }))
+    }
+
     pub(crate) fn new_instance(&self) -> InstanceId {
         InstanceId(self.next_instance.fetch_add(1, Ordering::Relaxed))
     }
@@ -178,12 +195,17 @@ impl<E: Clone + Send + Sync + 'static> Base<E> {
 
     /// Begins an install.
     ///
+    /// With a fence, it is the same order again where the module runs already with the order's mark: then nothing is done, and the
+    /// install ends at once with that module.
+    ///
     /// # Errors
-    /// At once, with nothing changed: [`Reason::Conflict`] where an operation on the order's name is under way,
-    /// [`Reason::BudgetExceeded`] where too many installs are. Everything else is an event of the install.
-    pub fn install(&self, order: InstallOrder) -> Result<Install, Failure> {
+    /// At once, with nothing changed: [`Reason::OrderStale`] where a later order was taken before, [`Reason::Conflict`] where an
+    /// operation on the order's name is under way, or where the order has a fence and the base is still coming up,
+    /// [`Reason::InvalidRequest`] for a fence without a name or a mark that is too long, [`Reason::BudgetExceeded`] where too many installs
+    /// are under way. Everything else is an event of the install.
+    pub fn install(&self, order: InstallOrder, fence: Option<Fence>) -> Result<Install, Failure> {
         let seq = self.0.next_seq.fetch_add(1, Ordering::Relaxed);
-        install::begin(&self.0, order, Origin::Ordered { seq, recorded: false })
+        install::begin(&self.0, order, fence, Origin::Ordered { seq, recorded: false })
     }
 
     /// Begins to remove a module: it gets no new request, drains, stops, and gives its resources back.
@@ -191,17 +213,19 @@ impl<E: Clone + Send + Sync + 'static> Base<E> {
     /// A module that a switch has removed, or is removing, counts as removed: the answer is the verdict on that.
     ///
     /// # Errors
-    /// At once: [`Reason::NotInstalled`], [`Reason::Conflict`]. Later: a listener's refusal, the journal's failure.
-    pub fn uninstall(&self, id: &ModuleId) -> Result<Pending<Retired>, Failure> {
-        crate::retire::uninstall(&self.0, id)
+    /// At once: [`Reason::NotInstalled`], [`Reason::Conflict`], [`Reason::OrderStale`]. Later: a listener's refusal, the journal's
+    /// failure; and the first two where the order has a fence.
+    pub fn uninstall(&self, id: &ModuleId, fence: Option<Fence>) -> Result<Pending<Retired>, Failure> {
+        crate::retire::uninstall(&self.0, id, fence)
     }
 
     /// Begins to give the traffic of a name to the version `id`; the others keep running without.
     ///
     /// # Errors
-    /// At once: [`Reason::NotInstalled`], [`Reason::Conflict`], [`Reason::IllegalState`] for a version that does not run.
-    pub fn activate(&self, id: &ModuleId) -> Result<Pending<ModuleView>, Failure> {
-        crate::switch::activate(&self.0, id)
+    /// At once: [`Reason::NotInstalled`], [`Reason::Conflict`], [`Reason::OrderStale`], [`Reason::IllegalState`] for a version that does
+    /// not run.
+    pub fn activate(&self, id: &ModuleId, fence: Option<Fence>) -> Result<Pending<ModuleView>, Failure> {
+        crate::switch::activate(&self.0, id, fence)
     }
 
     /// Gives up the install that is under way on `name`. Nothing happens once its new version serves.
@@ -226,6 +250,30 @@ impl<E: Clone + Send + Sync + 'static> Base<E> {
     #[must_use]
     pub fn modules(&self) -> Vec<ModuleView> {
         self.0.registry().modules.values().map(|module| module.view()).collect()
+    }
+
+    /// How all modules stand, by name, then version. Their traffic is for the data path to fill in.
+    #[must_use]
+    pub fn reports(&self) -> Vec<ModuleReport> {
+        self.0.registry().reports()
+    }
+
+    /// How many modules there are, in any state.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.registry().modules.len()
+    }
+
+    /// Tells of every change of a module's state, and of every fence that is taken; of many that come together at least of the last.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.0.registry().changes.subscribe()
+    }
+
+    /// The bounds and habits of the base.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
     }
 
     /// One module.
@@ -338,7 +386,12 @@ impl<E: Clone + Send + Sync + 'static> Base<E> {
         crate::retire::all(&self.0).await;
     }
 
-    pub(crate) fn tell_ready(&self) {
+    pub(crate) fn is_up(&self) {
+        {
+            let mut registry = self.0.registry();
+            registry.is_up = true;
+            registry.changed();
+        }
         self.0.listeners.tell(&Event::Ready);
     }
 }
@@ -350,8 +403,15 @@ pub(crate) struct NameLock<E> {
 }
 
 impl<E: Clone> NameLock<E> {
-    pub(crate) fn take(shared: &Arc<Shared<E>>, id: &ModuleId, command: Command, cancel: CancellationToken) -> Result<Self, Failure> {
-        shared.registry().take(id, command, cancel)?;
+    /// Takes the name of `id` in `registry`, which is that of `shared`.
+    pub(crate) fn take(
+        shared: &Arc<Shared<E>>,
+        registry: &mut Registry<E>,
+        id: &ModuleId,
+        command: Command,
+        cancel: CancellationToken,
+    ) -> Result<Self, Failure> {
+        registry.take(id, command, cancel)?;
         Ok(Self { shared: Arc::clone(shared), name: id.name().to_owned() })
     }
 }

@@ -5,8 +5,8 @@
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use ark_model::{
-    Activation, DEFAULT_PRIORITY, Failure, InstallOrder, Manifest, ModuleId, Reason, State, Step,
-    api::{Installed, Progress},
+    Activation, DEFAULT_PRIORITY, Failure, Fence, InstallOrder, Manifest, ModuleId, Reason, State, Step,
+    api::{Installed, ModuleView, Progress},
     lifecycle::{Event as Change, History},
 };
 use futures_util::{FutureExt, future};
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     activation::{self, Plan},
-    base::{NameLock, Shared},
+    base::{Durable, NameLock, Shared},
     event::Event,
     journal::{Entry, Wanted},
     log::LogBook,
@@ -28,6 +28,9 @@ use crate::{
     retire::{self, Leaving},
     runtime::{ModuleSpec, Package, Prepared, Running, Runtime, Started},
 };
+
+/// The longest mark of an order, in characters.
+const MAX_MARK: usize = 256;
 
 /// Where an order comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,20 +47,41 @@ pub(crate) enum Origin {
 pub(crate) fn begin<E: Clone + Send + Sync + 'static>(
     shared: &Arc<Shared<E>>,
     order: InstallOrder,
+    fence: Option<Fence>,
     origin: Origin,
 ) -> Result<Install, Failure> {
+    if order.mark.as_ref().is_some_and(|mark| mark.chars().count() > MAX_MARK) {
+        return Err(Failure::new(Reason::InvalidRequest, format!("the order's mark is longer than {MAX_MARK} characters")));
+    }
     let permit = Arc::clone(&shared.installs).try_acquire_owned().map_err(|_| {
         let message = format!("{} installs are under way, as many as this base allows; try again later", shared.settings.max_installs);
         Failure::new(Reason::BudgetExceeded, message)
     })?;
     let cancel = CancellationToken::new();
-    let lock = order.id.as_ref().map(|id| NameLock::take(shared, id, Command::Install, cancel.clone())).transpose()?;
-    let durable = match origin {
+    let (events, receiver) = mpsc::unbounded_channel();
+    let (lock, fenced) = match (&order.id, fence) {
+        (None, None) => (None, future::ready(Ok(())).boxed()),
+        (None, Some(_)) => {
+            let message = "an order with a fence has to say what it is about; add `id`, the module's name and version";
+            return Err(Failure::new(Reason::InvalidRequest, message));
+        }
+        (Some(id), fence) => {
+            let mut registry = shared.registry();
+            let fenced = shared.admit(&mut registry, id.name(), fence)?;
+            let lock = NameLock::take(shared, &mut registry, id, Command::Install, cancel.clone())?;
+            let same = fence.and_then(|_| registry.same(&order));
+            drop(registry);
+            if let Some(module) = same {
+                return Ok(done_already(module, fenced, (events, receiver)));
+            }
+            (Some(lock), fenced)
+        }
+    };
+    let ordered = match origin {
         Origin::Ordered { seq, recorded: false } => shared.journal.record(Entry::Ordered { seq, order: Box::new(order.clone()) }),
         Origin::Ordered { .. } | Origin::Restored { .. } | Origin::Static => Box::pin(future::ready(Ok(()))),
     };
-    let accepted = durable.shared();
-    let (events, receiver) = mpsc::unbounded_channel();
+    let accepted: Accepted = async { future::try_join(fenced, ordered).await.map(drop) }.boxed().shared();
     let deadline = order.deadline_ms.map_or(shared.settings.install_deadline, Duration::from_millis);
     let installing = Installing {
         shared: Arc::clone(shared),
@@ -71,6 +95,24 @@ pub(crate) fn begin<E: Clone + Send + Sync + 'static>(
     };
     tokio::spawn(installing.run());
     Ok(Install { events: receiver, accepted })
+}
+
+/// The end of an install whose order came a second time.
+fn done_already(
+    module: ModuleView,
+    fenced: Durable,
+    (events, receiver): (mpsc::UnboundedSender<Progress>, mpsc::UnboundedReceiver<Progress>),
+) -> Install {
+    let accepted: Accepted = fenced.shared();
+    let durable = accepted.clone();
+    tokio::spawn(async move {
+        // Nobody may listen any more.
+        let _ = events.send(match durable.await {
+            Ok(()) => Progress::Done(Box::new(Installed { timings: module.timings.clone(), module, retired: Vec::new() })),
+            Err(error) => Progress::Failed { error },
+        });
+    });
+    Install { events: receiver, accepted }
 }
 
 struct Installing<E> {
@@ -106,17 +148,19 @@ impl<E: Clone + Send + Sync + 'static> Installing<E> {
         let (runtime, manifest) = self.steps.run(Step::Parse, parse(&shared, &package)).await?;
         let id = Arc::new(identity(&order, &manifest, runtime.packages_name_modules())?);
         if self.lock.is_none() {
-            self.lock = Some(NameLock::take(&shared, &id, Command::Install, self.steps.cancel.clone())?);
+            let cancel = self.steps.cancel.clone();
+            self.lock = Some(NameLock::take(&shared, &mut shared.registry(), &id, Command::Install, cancel)?);
         }
         let spec = self.steps.run(Step::Admit, admit(&shared, &order, &id, package, &manifest, runtime.kind())).await?;
         self.registered = Some(Arc::clone(&id));
         let prepared = self.steps.run(Step::Prepare, runtime.prepare(&spec)).await?;
         let started = self.start(&spec, prepared).await?;
         let leaving = self.activate(&spec, started).await?;
-        // From here on nothing fails, and nobody can give it up. The name is free again: a later operation waits for the drain itself.
+        // From here on nothing fails, and nobody can give it up. Once that stands in the journal, before whatever comes next on this name,
+        // the name is free again: a later operation waits for the drain itself.
         self.registered = None;
-        self.lock = None;
         self.record_success(&id, &leaving);
+        self.lock = None;
         let view = shared.registry().modules.get(&id).map(|module| module.view());
         let mut module = view.ok_or_else(|| Failure::new(Reason::Cancelled, format!("{id} was removed as soon as it served")))?;
         self.steps.tell(Progress::Serving { module: Box::new(module.clone()) });
@@ -245,6 +289,7 @@ impl<E: Clone + Send + Sync + 'static> Installing<E> {
                 module.failure = Some(failure.clone());
                 module.timings.clone_from(&self.steps.timings);
             }
+            registry.changed();
         }
         if let Origin::Ordered { seq, .. } = self.origin
             && let Err(journal) = shared.journal.record(Entry::Failed { seq }).await
@@ -374,6 +419,7 @@ async fn admit<E: Clone>(
     if let Some(replaced) = registry.modules.insert(ModuleId::clone(id), module) {
         replaced.spec.log.close();
     }
+    registry.changed();
     Ok(spec)
 }
 

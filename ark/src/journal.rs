@@ -5,9 +5,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use ark_model::{Activation, Failure, InstallOrder, ModuleId};
+use ark_model::{Activation, Failure, Fence, InstallOrder, ModuleId};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
+
+use crate::fence::Fences;
 
 /// How many replaced identities are remembered.
 pub const MAX_REPLACED: usize = 256;
@@ -17,6 +19,13 @@ pub const MAX_REPLACED: usize = 256;
 // Tagged from outside: with the tag among the members, the numbers that `Desired` has as keys could not be read back.
 #[serde(rename_all = "kebab-case")]
 pub enum Entry {
+    /// An order with a fence was taken: those on this name that are older come too late from here on.
+    Fenced {
+        /// The name of the modules that it is about.
+        name: String,
+        /// Its fence.
+        fence: Fence,
+    },
     /// An install was accepted.
     Ordered {
         /// Tells orders apart; never used twice.
@@ -76,6 +85,9 @@ pub struct Desired {
     pub replaced: VecDeque<ModuleId>,
     /// The number for the next order.
     pub next_seq: u64,
+    /// The fences of the orders that were taken.
+    #[serde(default)]
+    pub fences: Fences,
 }
 
 impl Desired {
@@ -98,6 +110,12 @@ impl Desired {
                     self.deactivate_others(&wanted.id);
                 }
                 self.modules.push(*wanted);
+            }
+            Entry::Fenced { name, fence } => {
+                // It was taken; and what is read back here is never refused.
+                let _ = self.fences.take(&name, fence);
+                let modules = &self.modules;
+                self.fences.forget(modules.len(), || modules.iter().map(|module| module.id.name()).collect());
             }
             Entry::Failed { seq } => {
                 self.pending.remove(&seq);

@@ -2,13 +2,14 @@
 //!
 //! It knows no HTTP, no files and no clock: a [`Runtime`] runs modules, [`Traffic`] sends them requests, [`Packages`] brings
 //! their bytes, a [`Journal`] remembers them. What it decides stands in [`State::after`](ark_model::State::after) (which step is
-//! legal) and in `activation` (who gets traffic). Follow one install: [`Base::install`] → `install` → `retire`.
+//! legal), in `activation` (who gets traffic) and in [`Fences`] (which order comes too late). Follow one install: [`Base::install`] → `install` → `retire`.
 
 #![forbid(unsafe_code)]
 
 mod activation;
 mod base;
 mod event;
+mod fence;
 mod install;
 mod journal;
 pub mod log;
@@ -24,6 +25,7 @@ pub mod traffic;
 
 pub use base::{Base, Builder, Pending, Settings};
 pub use event::{Event, Listener};
+pub use fence::Fences;
 pub use journal::{Desired, Entry, Forgetful, Journal, MAX_REPLACED, Wanted};
 pub use log::LogBook;
 pub use operation::Install;

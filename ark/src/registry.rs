@@ -7,15 +7,17 @@ use std::{
 };
 
 use ark_model::{
-    Failure, InstallOrder, Manifest, ModuleId, Reason, State, Timing, Verdict,
+    Failure, Fence, InstallOrder, Manifest, ModuleId, Reason, State, Timing, Verdict,
     api::{Inspection, ModuleView, Retired, TrafficView},
     lifecycle::{Event, History},
+    report::ModuleReport,
 };
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     activation::Standing,
+    fence::Fences,
     journal::MAX_REPLACED,
     runtime::{ModuleSpec, Running},
     traffic::{InstanceId, Target},
@@ -114,6 +116,7 @@ impl<E: Clone> Module<E> {
             hosts: self.hosts.to_vec(),
             weight: self.weight,
             priority: self.priority,
+            mark: self.order.mark.clone().unwrap_or_default(),
             url: self.order.url.clone(),
             sha256: self.spec.package.sha256.to_string(),
             package_bytes: self.spec.package.size,
@@ -128,16 +131,53 @@ impl<E: Clone> Module<E> {
     }
 }
 
+impl<E> Module<E> {
+    /// How it stands; what its requests came to is for the data path to fill in.
+    fn report(&self, fence: Fence) -> ModuleReport {
+        ModuleReport {
+            id: ModuleId::clone(&self.spec.id),
+            state: self.history.state(),
+            failure: self.failure.clone(),
+            mark: self.order.mark.clone().unwrap_or_default(),
+            fence,
+            weight: self.weight,
+            requests: 0,
+            failures: 0,
+            in_flight: 0,
+            p99_ms: 0.0,
+        }
+    }
+
+    /// Whether it runs, and will go on.
+    pub(crate) fn stays(&self) -> bool {
+        self.retiring.is_none() && matches!(self.history.state(), State::Activated | State::Deactivated)
+    }
+}
+
 pub(crate) struct Registry<E> {
     pub(crate) modules: BTreeMap<ModuleId, Module<E>>,
     pub(crate) busy: HashMap<String, Busy>,
     pub(crate) replaced: VecDeque<ModuleId>,
     pub(crate) verdicts: VecDeque<Retired>,
+    /// The fences of the orders that were taken.
+    pub(crate) fences: Fences,
+    /// Whether all that the base remembers is up. Before that no fenced order is taken: it could come between an older one and its end.
+    pub(crate) is_up: bool,
+    /// Told of every change of what is here.
+    pub(crate) changes: watch::Sender<()>,
 }
 
 impl<E> Default for Registry<E> {
     fn default() -> Self {
-        Self { modules: BTreeMap::new(), busy: HashMap::new(), replaced: VecDeque::new(), verdicts: VecDeque::new() }
+        Self {
+            modules: BTreeMap::new(),
+            busy: HashMap::new(),
+            replaced: VecDeque::new(),
+            verdicts: VecDeque::new(),
+            fences: Fences::default(),
+            is_up: false,
+            changes: watch::Sender::new(()),
+        }
     }
 }
 
@@ -160,10 +200,41 @@ impl<E: Clone> Registry<E> {
         self.versions(name).filter_map(|(_, module)| module.target()).collect()
     }
 
+    /// How all modules stand.
+    pub(crate) fn reports(&self) -> Vec<ModuleReport> {
+        self.modules.iter().map(|(id, module)| module.report(self.fences.of(id.name()))).collect()
+    }
+
+    /// The module that `order` asks for, where it runs already: it has the same identity and the same mark.
+    pub(crate) fn same(&self, order: &InstallOrder) -> Option<ModuleView> {
+        let module = self.modules.get(order.id.as_ref()?).filter(|module| module.stays())?;
+        (order.mark.is_some() && order.mark == module.order.mark).then(|| module.view())
+    }
+
+    /// Takes the fence of an order on `name`.
+    pub(crate) fn take_fence(&mut self, name: &str, fence: Fence) -> Result<(), Failure> {
+        if !self.is_up {
+            let message = format!("the base still brings up what it had; order {name} again once it is ready");
+            return Err(Failure::new(Reason::Conflict, message));
+        }
+        self.fences.take(name, fence)?;
+        let modules = &self.modules;
+        self.fences.forget(modules.len(), || modules.keys().map(ModuleId::name).collect());
+        self.changed();
+        Ok(())
+    }
+
+    /// Tells whoever follows that something here is other than before.
+    pub(crate) fn changed(&self) {
+        self.changes.send_replace(());
+    }
+
     /// Takes one step in the history of `id`.
     pub(crate) fn step(&mut self, id: &ModuleId, event: Event, now: u64, message: impl Into<String>) -> Result<State, Failure> {
         let module = self.modules.get_mut(id).ok_or_else(|| not_installed(id))?;
-        module.history.apply(event, now, message).map_err(|illegal| Failure::new(Reason::IllegalState, format!("{id}: {illegal}")))
+        let stepped = module.history.apply(event, now, message);
+        self.changed();
+        stepped.map_err(|illegal| Failure::new(Reason::IllegalState, format!("{id}: {illegal}")))
     }
 
     /// Refuses where another operation holds the name of `id`.

@@ -38,7 +38,7 @@ impl<E: Clone + Send + Sync + 'static> Base<E> {
     /// Brings up what `desired` and `files` say, smaller priorities first, and then what was ordered and not finished.
     /// Returns once all of it has come up or failed, with those that failed.
     ///
-    /// A version among `files` that a later one has replaced stays away.
+    /// A version among `files` that a later one has replaced stays away. No order with a fence is taken before that is done.
     pub async fn bring_up(&self, desired: Desired, files: Vec<InstallOrder>) -> Vec<NotUp> {
         let shared = &self.0;
         shared.next_seq.fetch_max(desired.next_seq, Ordering::Relaxed);
@@ -60,7 +60,11 @@ impl<E: Clone + Send + Sync + 'static> Base<E> {
             let job = Job { id: wanted.id, order: wanted.order, origin: Origin::Restored { active: wanted.active } };
             groups.entry(wanted.priority).or_default().entry(name).or_default().push(job);
         }
-        shared.registry().replaced.extend(desired.replaced);
+        {
+            let mut registry = shared.registry();
+            registry.replaced.extend(desired.replaced);
+            registry.fences = desired.fences;
+        }
         for names in groups.into_values() {
             let runs = names.into_values().map(|jobs| run(shared, jobs));
             not_up.extend(stream::iter(runs).buffer_unordered(PARALLEL).collect::<Vec<_>>().await.into_iter().flatten());
@@ -72,7 +76,7 @@ impl<E: Clone + Send + Sync + 'static> Base<E> {
                 not_up.push(NotUp { what, is_static: false, failure });
             }
         }
-        self.tell_ready();
+        self.is_up();
         not_up
     }
 
@@ -106,5 +110,5 @@ async fn run<E: Clone + Send + Sync + 'static>(shared: &Arc<Shared<E>>, jobs: Ve
 }
 
 async fn finish<E: Clone + Send + Sync + 'static>(shared: &Arc<Shared<E>>, order: InstallOrder, origin: Origin) -> Result<(), Failure> {
-    install::begin(shared, order, origin)?.finish().await.map(|_| ())
+    install::begin(shared, order, None, origin)?.finish().await.map(|_| ())
 }

@@ -3,14 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use ark_model::{
-    Failure, ModuleId, Reason, State, Step, Timing, Verdict, VerdictState, api::Retired, lifecycle::Event as Change, order::Resource,
+    Failure, Fence, ModuleId, Reason, State, Step, Timing, Verdict, VerdictState, api::Retired, lifecycle::Event as Change, order::Resource,
 };
 use futures_util::{FutureExt, future};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    base::{NameLock, Pending, Shared},
+    base::{Durable, NameLock, Pending, Shared},
     event::Event,
     journal::Entry,
     operation::millis,
@@ -34,7 +34,9 @@ pub(crate) fn take_out<E: Clone>(registry: &mut Registry<E>, id: &ModuleId, now:
     module.history.apply(Change::StopBegan, now, String::new()).ok()?;
     let (done, retiring) = watch::channel(None);
     module.retiring = Some(retiring);
-    Some(Leaving { spec: Arc::clone(&module.spec), live: module.live.take(), done })
+    let leaving = Leaving { spec: Arc::clone(&module.spec), live: module.live.take(), done };
+    registry.changed();
+    Some(leaving)
 }
 
 /// Waits until a leaving module is gone.
@@ -78,6 +80,7 @@ impl<E: Clone + Send + Sync + 'static> Leaving<E> {
         }
         let _ = registry.step(&id, Change::StopEnded, retired.at, String::new());
         registry.modules.remove(&id);
+        registry.changed();
         registry.keep_verdict(retired.clone());
         drop(registry);
         self.spec.log.close();
@@ -135,33 +138,65 @@ async fn timed<T>(timings: &mut Vec<Timing>, step: Step, work: impl Future<Outpu
     value
 }
 
-pub(crate) fn uninstall<E: Clone + Send + Sync + 'static>(shared: &Arc<Shared<E>>, id: &ModuleId) -> Result<Pending<Retired>, Failure> {
-    let known = {
-        let registry = shared.registry();
-        match registry.modules.get(id) {
-            Some(module) => module.retiring.clone().map(Known::Leaving),
-            None if registry.replaced.contains(id) => {
-                let verdict = registry.verdicts.iter().rev().find(|retired| retired.id == *id).cloned();
-                let fallback = || Retired {
-                    id: id.clone(),
-                    timings: Vec::new(),
-                    verdict: Verdict { state: VerdictState::Unloaded, ..Verdict::default() },
-                    at: shared.now(),
-                };
-                Some(Known::Gone(verdict.unwrap_or_else(fallback)))
-            }
-            None => return Err(not_installed(id)),
-        }
+pub(crate) fn uninstall<E: Clone + Send + Sync + 'static>(
+    shared: &Arc<Shared<E>>,
+    id: &ModuleId,
+    fence: Option<Fence>,
+) -> Result<Pending<Retired>, Failure> {
+    let (fenced, found) = {
+        let mut registry = shared.registry();
+        (shared.admit(&mut registry, id.name(), fence)?, find(shared, &mut registry, id))
     };
-    match known {
-        Some(Known::Gone(retired)) => return Ok(Box::pin(future::ready(Ok(retired)))),
-        Some(Known::Leaving(leaving)) => return Ok(already_leaving(id.clone(), leaving)),
-        None => {}
+    let known: Pending<Retired> = match found {
+        Ok(Found::Running(lock)) => return Ok(remove(shared, id, lock, fenced)),
+        Ok(Found::Leaving(leaving)) => already_leaving(id.clone(), leaving),
+        Ok(Found::Gone(retired)) => future::ready(Ok(retired)).boxed(),
+        Err(failure) if fence.is_none() => return Err(failure),
+        Err(failure) => future::ready(Err(failure)).boxed(),
+    };
+    // Also that there is nothing to do is an answer that older orders must not undo.
+    Ok(async move {
+        fenced.await?;
+        known.await
     }
-    let lock = NameLock::take(shared, id, Command::Uninstall, CancellationToken::new())?;
+    .boxed())
+}
+
+/// What an uninstall finds.
+enum Found<E> {
+    Running(NameLock<E>),
+    Leaving(watch::Receiver<Option<Retired>>),
+    Gone(Retired),
+}
+
+fn find<E: Clone>(shared: &Arc<Shared<E>>, registry: &mut Registry<E>, id: &ModuleId) -> Result<Found<E>, Failure> {
+    match registry.modules.get(id).map(|module| module.retiring.clone()) {
+        Some(Some(leaving)) => Ok(Found::Leaving(leaving)),
+        Some(None) => NameLock::take(shared, registry, id, Command::Uninstall, CancellationToken::new()).map(Found::Running),
+        None if registry.replaced.contains(id) => {
+            let verdict = registry.verdicts.iter().rev().find(|retired| retired.id == *id).cloned();
+            let fallback = || Retired {
+                id: id.clone(),
+                timings: Vec::new(),
+                verdict: Verdict { state: VerdictState::Unloaded, ..Verdict::default() },
+                at: shared.now(),
+            };
+            Ok(Found::Gone(verdict.unwrap_or_else(fallback)))
+        }
+        None => Err(not_installed(id)),
+    }
+}
+
+fn remove<E: Clone + Send + Sync + 'static>(
+    shared: &Arc<Shared<E>>,
+    id: &ModuleId,
+    lock: NameLock<E>,
+    fenced: Durable,
+) -> Pending<Retired> {
     let (shared, id) = (Arc::clone(shared), id.clone());
     let task = tokio::spawn(async move {
         let _lock = lock;
+        fenced.await?;
         shared.listeners.ask(&Event::BeforeStop(Arc::new(id.clone()))).map_err(|failure| failure.in_step(Step::Stop))?;
         shared.journal.record(Entry::Removed { id: id.clone() }).await?;
         let leaving = {
@@ -175,12 +210,7 @@ pub(crate) fn uninstall<E: Clone + Send + Sync + 'static>(shared: &Arc<Shared<E>
             None => Err(not_installed(&id)),
         }
     });
-    Ok(finished(task))
-}
-
-enum Known {
-    Leaving(watch::Receiver<Option<Retired>>),
-    Gone(Retired),
+    finished(task)
 }
 
 fn already_leaving(id: ModuleId, mut leaving: watch::Receiver<Option<Retired>>) -> Pending<Retired> {

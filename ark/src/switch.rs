@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ark_model::{Failure, ModuleId, Reason, State, api::ModuleView, lifecycle::Event as Change};
+use ark_model::{Failure, Fence, ModuleId, Reason, State, api::ModuleView, lifecycle::Event as Change};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -14,20 +14,25 @@ use crate::{
     retire::finished,
 };
 
-pub(crate) fn activate<E: Clone + Send + Sync + 'static>(shared: &Arc<Shared<E>>, id: &ModuleId) -> Result<Pending<ModuleView>, Failure> {
-    let (state, retiring) = {
-        let registry = shared.registry();
+pub(crate) fn activate<E: Clone + Send + Sync + 'static>(
+    shared: &Arc<Shared<E>>,
+    id: &ModuleId,
+    fence: Option<Fence>,
+) -> Result<Pending<ModuleView>, Failure> {
+    let (lock, fenced) = {
+        let mut registry = shared.registry();
+        let fenced = shared.admit(&mut registry, id.name(), fence)?;
         let module = registry.modules.get(id).ok_or_else(|| not_installed(id))?;
-        (module.history.state(), module.retiring.is_some())
+        if !module.stays() {
+            let state = if module.retiring.is_some() { State::Stopped } else { module.history.state() };
+            return Err(Failure::new(Reason::IllegalState, format!("{id} is {state}; only a version that runs can get the traffic")));
+        }
+        (NameLock::take(shared, &mut registry, id, Command::Switch, CancellationToken::new())?, fenced)
     };
-    if retiring || !matches!(state, State::Activated | State::Deactivated) {
-        let state = if retiring { State::Stopped } else { state };
-        return Err(Failure::new(Reason::IllegalState, format!("{id} is {state}; only a version that runs can get the traffic")));
-    }
-    let lock = NameLock::take(shared, id, Command::Switch, CancellationToken::new())?;
     let (shared, id) = (Arc::clone(shared), Arc::new(id.clone()));
     let task = tokio::spawn(async move {
         let _lock = lock;
+        fenced.await?;
         let from = activation::on_activate(&shared.registry().others(&id)).deactivate;
         shared.listeners.tell(&Event::BeforeSwitch(from.clone(), Arc::clone(&id)));
         let view = move_traffic(&shared, &id)?;

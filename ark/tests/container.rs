@@ -16,7 +16,7 @@ use ark::{
     Refined, Running, Runtime, Settings, Started, Target, Traffic,
 };
 use ark_model::{
-    Activation, Failure, InstallOrder, Manifest, ModuleId, Reason, State, Step, Verdict, VerdictState,
+    Activation, Failure, Fence, InstallOrder, Manifest, ModuleId, Reason, State, Step, Verdict, VerdictState,
     api::{ModuleView, Progress},
 };
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
@@ -289,7 +289,7 @@ fn by(text: &str, activation: Activation) -> InstallOrder {
 }
 
 async fn install(base: &Base<Endpoint>, text: &str) -> Result<(), Reason> {
-    let operation = base.install(order(text)).map_err(|failure| failure.reason)?;
+    let operation = base.install(order(text), None).map_err(|failure| failure.reason)?;
     operation.finish().await.map(|_| ()).map_err(|failure| failure.reason)
 }
 
@@ -305,7 +305,7 @@ async fn a_switch_starts_probes_routes_and_only_then_drains_stops_and_reclaims()
     let base = world.base(Settings::default());
     install(&base, "a:1").await.unwrap();
     world.with(|facets| facets.log.clear());
-    let installed = base.install(order("a:2")).unwrap().finish().await.unwrap();
+    let installed = base.install(order("a:2"), None).unwrap().finish().await.unwrap();
     let expected = [
         "fetch a:2",
         "verify a:2",
@@ -322,7 +322,7 @@ async fn a_switch_starts_probes_routes_and_only_then_drains_stops_and_reclaims()
     assert!(installed.retired.len() == 1 && installed.retired[0].verdict.state == VerdictState::Unloaded);
     assert_eq!((states(&base), world.alive()), (vec!["a:2 activated".to_owned()], 1));
     // A client that installs, and then removes the old one, must not fail.
-    assert_eq!(base.uninstall(&id("a:1")).unwrap().await.unwrap().id, id("a:1"));
+    assert_eq!(base.uninstall(&id("a:1"), None).unwrap().await.unwrap().id, id("a:1"));
     assert_eq!(base.verdicts().len(), 1);
 }
 
@@ -356,7 +356,7 @@ async fn an_install_can_be_cancelled_at_every_step_before_activation() {
         let base = world.base(Settings::default());
         install(&base, "a:1").await.unwrap();
         world.act("a:2", step, Act::Hang);
-        let mut operation = base.install(order("a:2")).unwrap();
+        let mut operation = base.install(order("a:2"), None).unwrap();
         while !matches!(operation.next().await, Some(Progress::Begun { step: begun }) if begun == step) {}
         base.cancel("a").unwrap();
         let failure = operation.finish().await.unwrap_err();
@@ -372,13 +372,13 @@ async fn operations_on_one_name_exclude_each_other_and_on_two_do_not() {
     let world = World::default();
     let base = world.base(Settings::default());
     world.act("a:1", Step::Prepare, Act::Hang);
-    let first = base.install(order("a:1")).unwrap();
-    assert_eq!(base.install(order("a:2")).err().unwrap().reason, Reason::Conflict);
+    let first = base.install(order("a:1"), None).unwrap();
+    assert_eq!(base.install(order("a:2"), None).err().unwrap().reason, Reason::Conflict);
     // One that learns its name only from its package is told as soon as it knows.
     let nameless = InstallOrder { id: None, ..order("a:3") };
-    assert_eq!(base.install(nameless).unwrap().finish().await.unwrap_err().reason, Reason::Conflict);
+    assert_eq!(base.install(nameless, None).unwrap().finish().await.unwrap_err().reason, Reason::Conflict);
     install(&base, "b:1").await.unwrap();
-    assert_eq!(base.uninstall(&id("a:1")).err().unwrap().reason, Reason::Conflict);
+    assert_eq!(base.uninstall(&id("a:1"), None).err().unwrap().reason, Reason::Conflict);
     base.cancel("a").unwrap();
     assert_eq!(first.finish().await.unwrap_err().reason, Reason::Cancelled);
     install(&base, "a:2").await.unwrap();
@@ -390,12 +390,12 @@ async fn a_further_version_waits_for_the_drain_and_so_does_the_same_identity() {
     let base = world.base(Settings::default());
     install(&base, "a:1").await.unwrap();
     world.with(|facets| facets.drains_are_held = true);
-    let mut second = base.install(order("a:2")).unwrap();
+    let mut second = base.install(order("a:2"), None).unwrap();
     while !matches!(second.next().await, Some(Progress::Serving { .. })) {}
-    let third = base.install(order("a:3")).unwrap();
+    let third = base.install(order("a:3"), None).unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(world.routed("a"), ["2"], "one version serves and one drains: a third has to wait");
-    let leaving = base.uninstall(&id("a:1")).unwrap();
+    let leaving = base.uninstall(&id("a:1"), None).unwrap();
     world.let_drains_go();
     third.finish().await.unwrap();
     assert_eq!(world.routed("a"), ["3"]);
@@ -410,19 +410,19 @@ async fn versions_side_by_side_are_switched_by_hand_and_share_by_weight() {
     let world = World::default();
     let base = world.base(Settings::default());
     install(&base, "a:1").await.unwrap();
-    base.install(by("a:2", Activation::Keep)).unwrap().finish().await.unwrap();
+    base.install(by("a:2", Activation::Keep), None).unwrap().finish().await.unwrap();
     assert_eq!(states(&base), ["a:1 activated", "a:2 deactivated"]);
-    base.activate(&id("a:2")).unwrap().await.unwrap();
+    base.activate(&id("a:2"), None).unwrap().await.unwrap();
     assert_eq!(states(&base), ["a:1 deactivated", "a:2 activated"]);
     assert_eq!(world.routed("a"), ["2"]);
-    base.uninstall(&id("a:1")).unwrap().await.unwrap();
+    base.uninstall(&id("a:1"), None).unwrap().await.unwrap();
     let third = InstallOrder { weight: Some(30), ..by("a:3", Activation::Together) };
-    base.install(third).unwrap().finish().await.unwrap();
+    base.install(third, None).unwrap().finish().await.unwrap();
     assert_eq!(world.with(|facets| facets.routed["a"].iter().map(|(.., weight)| *weight).collect::<Vec<_>>()), [100, 30]);
-    let fourth = base.install(by("a:4", Activation::Together)).unwrap().finish().await.unwrap_err();
+    let fourth = base.install(by("a:4", Activation::Together), None).unwrap().finish().await.unwrap_err();
     assert_eq!(fourth.reason, Reason::BudgetExceeded);
-    assert_eq!(base.activate(&id("a:4")).err().unwrap().reason, Reason::IllegalState);
-    assert_eq!(base.activate(&id("a:9")).err().unwrap().reason, Reason::NotInstalled);
+    assert_eq!(base.activate(&id("a:4"), None).err().unwrap().reason, Reason::IllegalState);
+    assert_eq!(base.activate(&id("a:9"), None).err().unwrap().reason, Reason::NotInstalled);
 }
 
 #[tokio::test]
@@ -446,7 +446,7 @@ async fn what_is_taken_or_too_much_is_refused() {
     assert_eq!(install(&base, "d:1").await, Err(Reason::InvalidRequest));
     assert_eq!(install(&base, "e:1").await, Err(Reason::BudgetExceeded));
     let other = InstallOrder { url: "x:9".to_owned(), ..order("a:2") };
-    assert_eq!(base.install(other).unwrap().finish().await.unwrap_err().reason, Reason::IdentityMismatch);
+    assert_eq!(base.install(other, None).unwrap().finish().await.unwrap_err().reason, Reason::IdentityMismatch);
 }
 
 #[tokio::test]
@@ -458,8 +458,8 @@ async fn a_package_whose_name_is_no_identity_is_called_as_the_order_says() {
     });
     let base = world.base(Settings::default());
     install(&base, "a:1").await.unwrap();
-    base.install(InstallOrder { url: "x:9".to_owned(), ..order("b:2") }).unwrap().finish().await.unwrap();
-    base.install(InstallOrder { id: None, ..order("c:3") }).unwrap().finish().await.unwrap();
+    base.install(InstallOrder { url: "x:9".to_owned(), ..order("b:2") }, None).unwrap().finish().await.unwrap();
+    base.install(InstallOrder { id: None, ..order("c:3") }, None).unwrap().finish().await.unwrap();
     assert_eq!(states(&base), ["a:1 activated", "b:2 activated", "c:3 activated"]);
 }
 
@@ -468,8 +468,8 @@ async fn an_order_says_where_a_module_answers_in_place_of_its_package() {
     let world = World::default();
     let base = world.base(Settings::default());
     let at = |path: &str| InstallOrder { context_path: Some(path.to_owned()), ..order("a:1") };
-    assert_eq!(base.install(at("/x/../y")).unwrap().finish().await.unwrap_err().reason, Reason::InvalidRequest);
-    base.install(at("shop/")).unwrap().finish().await.unwrap();
+    assert_eq!(base.install(at("/x/../y"), None).unwrap().finish().await.unwrap_err().reason, Reason::InvalidRequest);
+    base.install(at("shop/"), None).unwrap().finish().await.unwrap();
     assert_eq!(base.modules()[0].context_path, "/shop");
 }
 
@@ -490,7 +490,7 @@ async fn listeners_are_told_in_order_and_may_refuse_a_start_and_a_stop() {
 
     let base = world.watched(Settings::default(), vec![watcher("no", 1, Some("BeforeStop"))]);
     install(&base, "b:1").await.unwrap();
-    assert_eq!(base.uninstall(&id("b:1")).unwrap().await.unwrap_err().reason, Reason::Conflict);
+    assert_eq!(base.uninstall(&id("b:1"), None).unwrap().await.unwrap_err().reason, Reason::Conflict);
     assert_eq!(world.routed("b"), ["1"]);
 
     let base = world.watched(Settings::default(), vec![watcher("panics", 1, Some("panic"))]);
@@ -507,7 +507,7 @@ async fn a_better_build_takes_over_and_the_first_is_given_back() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(world.with(|facets| facets.routed["a"][0].1.clone()), ("1".to_owned(), 1));
     assert_eq!((world.alive(), world.with(|facets| facets.reclaimed.clone())), (1, vec![0]));
-    base.uninstall(&id("a:1")).unwrap().await.unwrap();
+    base.uninstall(&id("a:1"), None).unwrap().await.unwrap();
     assert_eq!(world.alive(), 0);
 }
 
@@ -518,7 +518,7 @@ async fn a_journal_that_cannot_be_written_refuses_the_new_version_and_keeps_the_
     install(&base, "a:1").await.unwrap();
     world.with(|facets| facets.disk_full = true);
     assert_eq!(install(&base, "a:2").await, Err(Reason::DiskFull));
-    assert_eq!(base.uninstall(&id("a:1")).unwrap().await.unwrap_err().reason, Reason::DiskFull);
+    assert_eq!(base.uninstall(&id("a:1"), None).unwrap().await.unwrap_err().reason, Reason::DiskFull);
     assert_eq!(world.routed("a"), ["1"]);
 }
 
@@ -542,6 +542,115 @@ async fn a_base_comes_up_by_priority_and_tells_what_did_not() {
     let starts: Vec<String> = world.with(|facets| facets.log.iter().filter(|line| line.starts_with("start")).cloned().collect());
     assert_eq!(starts, ["start b:1", "start c:1", "start a:1"]);
     assert!(world.with(|facets| facets.entries.is_empty()), "files are no orders");
+}
+
+fn fence(epoch: u64, generation: u64) -> Option<Fence> {
+    Some(Fence { epoch, generation })
+}
+
+fn marked(text: &str, mark: &str) -> InstallOrder {
+    InstallOrder { mark: Some(mark.to_owned()), ..order(text) }
+}
+
+async fn up(world: &World) -> Base<Endpoint> {
+    let base = world.base(Settings::default());
+    assert_eq!(base.bring_up(Desired::default(), Vec::new()).await, Vec::new());
+    base
+}
+
+#[tokio::test]
+async fn an_order_that_comes_too_late_changes_nothing_also_where_the_newer_one_found_nothing_to_do() {
+    let world = World::default();
+    let base = up(&world).await;
+    // A removal that overtakes its install.
+    let nothing = base.uninstall(&id("a:1"), fence(1, 5)).unwrap().await.unwrap_err();
+    assert_eq!(nothing.reason, Reason::NotInstalled);
+    let late = base.install(order("a:1"), fence(1, 4)).err().unwrap();
+    assert_eq!((late.reason, states(&base)), (Reason::OrderStale, Vec::new()));
+    base.install(order("a:1"), fence(1, 6)).unwrap().finish().await.unwrap();
+    assert_eq!(base.activate(&id("a:1"), fence(1, 5)).err().unwrap().reason, Reason::OrderStale);
+    assert_eq!(base.uninstall(&id("a:1"), fence(1, 5)).err().unwrap().reason, Reason::OrderStale);
+    assert_eq!(base.install(order("b:1"), fence(0, 9)).err().unwrap().reason, Reason::OrderStale);
+    let mut nameless = order("b:1");
+    nameless.id = None;
+    assert_eq!(base.install(nameless, fence(2, 1)).err().unwrap().reason, Reason::InvalidRequest);
+    assert_eq!(states(&base), ["a:1 activated"]);
+    assert_eq!(base.reports()[0].fence, Fence { epoch: 1, generation: 6 });
+}
+
+#[tokio::test]
+async fn the_same_order_again_ends_with_the_module_that_it_made_and_another_mark_does_not() {
+    let world = World::default();
+    let base = up(&world).await;
+    let first = base.install(marked("a:1", "m"), fence(1, 1)).unwrap();
+    let under_way = base.install(marked("a:1", "m"), fence(1, 1)).err().unwrap();
+    assert_eq!(under_way.reason, Reason::Conflict);
+    first.finish().await.unwrap();
+    world.with(|facets| facets.log.clear());
+    let again = base.install(marked("a:1", "m"), fence(1, 1)).unwrap().finish().await.unwrap();
+    assert_eq!((again.module.id.to_string().as_str(), again.module.mark.as_str()), ("a:1", "m"));
+    assert!(world.with(|facets| facets.log.is_empty()), "nothing is done a second time");
+    let other = base.install(marked("a:1", "n"), fence(1, 2)).unwrap().finish().await.unwrap_err();
+    assert_eq!(other.reason, Reason::AlreadyInstalled);
+    let local = base.install(marked("a:1", "m"), None).unwrap().finish().await.unwrap_err();
+    assert_eq!(local.reason, Reason::AlreadyInstalled);
+    let long = base.install(marked("b:1", &"x".repeat(257)), None).err().unwrap();
+    assert_eq!(long.reason, Reason::InvalidRequest);
+}
+
+#[tokio::test]
+async fn no_fenced_order_is_taken_before_the_base_is_up_and_what_was_taken_counts_after_a_restart() {
+    let world = World::default();
+    let base = world.base(Settings::default());
+    assert_eq!(base.uninstall(&id("a:1"), fence(1, 1)).err().unwrap().reason, Reason::Conflict);
+    let base = up(&world).await;
+    base.install(marked("a:1", "m"), fence(2, 2)).unwrap().finish().await.unwrap();
+    let mut desired = Desired::default();
+    world.with(|facets| facets.entries.clone()).into_iter().for_each(|entry| desired.apply(entry));
+    let next = World::default().base(Settings::default());
+    assert_eq!(next.bring_up(desired, Vec::new()).await, Vec::new());
+    assert_eq!(next.reports()[0].mark, "m");
+    assert_eq!(next.uninstall(&id("a:1"), fence(2, 1)).err().unwrap().reason, Reason::OrderStale);
+    assert_eq!(next.uninstall(&id("b:1"), fence(1, 9)).err().unwrap().reason, Reason::OrderStale);
+}
+
+/// Orders each version by the fence that it is called after, up to three under way at a time, and looks at the order of their routes.
+async fn fenced(orders: Vec<(usize, u64, u64, bool)>) -> Result<(), TestCaseError> {
+    let world = World::default();
+    let base = up(&world).await;
+    let mut under_way: FuturesUnordered<BoxFuture<'static, ()>> = FuturesUnordered::new();
+    for (name, epoch, generation, removes) in orders {
+        let module = format!("{}:{epoch}.{generation}", ["a", "b"][name]);
+        if removes {
+            if let Ok(pending) = base.uninstall(&id(&module), fence(epoch, generation)) {
+                under_way.push(Box::pin(async move { drop(pending.await) }));
+            }
+        } else if let Ok(operation) = base.install(marked(&module, "m"), fence(epoch, generation)) {
+            under_way.push(Box::pin(async move { drop(operation.finish().await) }));
+        }
+        if under_way.len() >= 3 {
+            under_way.next().await;
+        }
+    }
+    while under_way.next().await.is_some() {}
+    for name in ["a", "b"] {
+        let to = format!("route {name} to [");
+        let routed: Vec<String> =
+            world.with(|facets| facets.log.iter().filter_map(|line| line.strip_prefix(&to).map(str::to_owned)).collect());
+        let fences: Vec<Fence> = routed.iter().filter_map(|version| version.trim_end_matches(']').parse().ok()).collect();
+        prop_assert!(fences.is_sorted(), "an older one got the traffic of {} after a newer: {:?}", name, routed);
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn no_interleaving_of_orders_lets_an_older_one_act_after_a_newer(
+        orders in proptest::collection::vec((0..2_usize, 0..3_u64, 0..4_u64, prop::bool::weighted(0.3)), 1..30)
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(fenced(orders))?;
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -580,17 +689,17 @@ async fn interleave(ops: Vec<Op>) -> Result<(), TestCaseError> {
                     facets.acts.retain(|(other, _), _| *other != module);
                     facets.acts.extend(failing.map(|step| ((module.clone(), step), Act::Fail)));
                 });
-                if let Ok(operation) = base.install(by(&module, policy)) {
+                if let Ok(operation) = base.install(by(&module, policy), None) {
                     under_way.push(Box::pin(async move { drop(operation.finish().await) }));
                 }
             }
             Op::Uninstall(name, version) => {
-                if let Ok(pending) = base.uninstall(&id(&named(name, version))) {
+                if let Ok(pending) = base.uninstall(&id(&named(name, version)), None) {
                     under_way.push(Box::pin(async move { drop(pending.await) }));
                 }
             }
             Op::Activate(name, version) => {
-                if let Ok(pending) = base.activate(&id(&named(name, version))) {
+                if let Ok(pending) = base.activate(&id(&named(name, version)), None) {
                     under_way.push(Box::pin(async move { drop(pending.await) }));
                 }
             }

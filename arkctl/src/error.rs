@@ -214,6 +214,7 @@ fn for_reason(reason: Reason, module: Option<&ModuleId>) -> Option<String> {
         Reason::AlreadyInstalled => format!("deploy it as another version by --version, or remove it first by `arkctl undeploy {id}`"),
         Reason::ContextPathTaken => "`arkctl routes` shows who answers there; deploy it elsewhere by --context-path".to_owned(),
         Reason::Conflict => format!("wait until it ends, or end it by `arkctl cancel {name}`"),
+        Reason::OrderStale => "its controller has decided anew meanwhile: order by that".to_owned(),
         Reason::BudgetExceeded => "`arkctl status` shows what is installed; remove what nobody needs by `arkctl undeploy`".to_owned(),
         Reason::DiskFull => "free space in the base's data directory and try again".to_owned(),
         Reason::CompileFailed | Reason::StartFailed | Reason::StartTimedOut | Reason::ProbeFailed => {

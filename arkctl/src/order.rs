@@ -88,6 +88,7 @@ impl Options {
             },
             limits: limits(self.limit.iter().cloned()).map_err(Error::Usage)?,
             options: self.option.iter().cloned().collect(),
+            mark: None,
             deadline_ms: self.deadline,
         })
     }

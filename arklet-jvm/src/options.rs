@@ -36,7 +36,7 @@ pub(crate) fn read(text: &str) -> Result<Wanted, String> {
         };
         let option = match key {
             "listen" | "gateway" | "data-dir" | "token-file" | "modules-dir" | "log" | "log-file" | "name" | "identity" | "cluster" => key,
-            "controller" => "heartbeat",
+            "controller" | "controller-token-file" | "controller-ca" | "heartbeat" | "base-name" | "base-deployment" | "base-labels" => key,
             "share" | "web" => {
                 of_modules.insert(key.to_owned(), value.to_owned());
                 continue;
@@ -46,20 +46,19 @@ pub(crate) fn read(text: &str) -> Result<Wanted, String> {
                 continue;
             }
             _ => {
-                let known = "listen, gateway, data-dir, token-file, modules-dir, controller, share, web, keep, log, log-file, name, identity, \
-                             cluster";
+                let known = "listen, gateway, data-dir, token-file, modules-dir, controller, controller-token-file, controller-ca, \
+                             heartbeat, share, web, keep, log, log-file, name, base-name, base-deployment, base-labels, identity, cluster";
                 return Err(format!("{key:?} is no option of the agent; there are {known}"));
             }
         };
         gateway |= key == "gateway";
+        // The comma is taken.
+        let value = match key {
+            "controller" => value.replace(';', ","),
+            "base-labels" => value.replace([';', '+'], ","),
+            _ => value.to_owned(),
+        };
         arguments.push(format!("--{option}={value}").into());
-    }
-    if let Some(controller) =
-        std::env::var_os("ARKLET_CONTROLLER").filter(|_| !arguments.iter().any(|given| given.to_string_lossy().starts_with("--heartbeat=")))
-    {
-        let mut argument = OsString::from("--heartbeat=");
-        argument.push(controller);
-        arguments.push(argument);
     }
     if !gateway {
         arguments.push(format!("--gateway={GATEWAY}").into());

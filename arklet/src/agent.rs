@@ -5,10 +5,7 @@ use std::{
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -23,6 +20,7 @@ use gateway::{
 };
 use http::HeaderMap;
 use rustix::fs::FlockOperation;
+use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
@@ -194,8 +192,9 @@ impl Builder {
             identity: self.identity,
             operations: Operations::default(),
             remembered: std::sync::Mutex::new(Some(desired)),
-            ready: AtomicBool::new(false),
+            ready: watch::Sender::new(false),
             started: Instant::now(),
+            started_at: now(),
             gateway_address: OnceLock::new(),
             _lock: lock,
         }))
@@ -217,8 +216,9 @@ pub struct Agent {
     pub(crate) identity: Identity,
     pub(crate) operations: Operations,
     remembered: std::sync::Mutex<Option<Desired>>,
-    ready: AtomicBool,
+    ready: watch::Sender<bool>,
     started: Instant,
+    started_at: u64,
     gateway_address: OnceLock<SocketAddr>,
     /// Held as long as the agent lives.
     _lock: File,
@@ -247,14 +247,29 @@ impl Agent {
         let desired = self.remembered.lock().ok().and_then(|mut remembered| remembered.take()).unwrap_or_default();
         let not_up = self.base.bring_up(desired, files).await;
         self.keep_tidy();
-        self.ready.store(true, Ordering::Release);
+        self.ready.send_replace(true);
         not_up
     }
 
     /// Whether it has brought up all it was to bring up.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Acquire)
+        *self.ready.borrow()
+    }
+
+    /// Tells when that changes.
+    pub(crate) fn readiness(&self) -> watch::Receiver<bool> {
+        self.ready.subscribe()
+    }
+
+    /// When it was started, in milliseconds since the Unix epoch.
+    pub(crate) fn started_at(&self) -> u64 {
+        self.started_at
+    }
+
+    /// Says that it is about to end: it is not ready any more.
+    pub fn leave(&self) {
+        self.ready.send_replace(false);
     }
 
     /// Says where modules answer.
@@ -265,7 +280,7 @@ impl Agent {
 
     /// Takes the modules out of traffic and stops them. They come back at the next start.
     pub async fn shut_down(&self) {
-        self.ready.store(false, Ordering::Release);
+        self.leave();
         self.base.shut_down().await;
     }
 

@@ -1,8 +1,11 @@
 //! Who a base is.
 
-use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, UdpSocket},
+};
 
-/// Identity, name, version and cluster of a base, as controllers know it.
+/// What controllers know a base by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// Tells bases apart; this machine's address unless told otherwise.
@@ -13,11 +16,22 @@ pub struct Identity {
     pub version: String,
     /// The cluster it belongs to.
     pub cluster: String,
+    /// The base deployment it belongs to.
+    pub deployment: String,
+    /// What it may be selected by.
+    pub labels: BTreeMap<String, String>,
 }
 
 impl Default for Identity {
     fn default() -> Self {
-        Self { identity: local_address().to_string(), name: "base".to_owned(), version: "1.0.0".to_owned(), cluster: "default".to_owned() }
+        Self {
+            identity: local_address().to_string(),
+            name: "base".to_owned(),
+            version: "1.0.0".to_owned(),
+            cluster: "default".to_owned(),
+            deployment: "default".to_owned(),
+            labels: BTreeMap::new(),
+        }
     }
 }
 

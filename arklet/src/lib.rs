@@ -15,8 +15,10 @@ pub mod modules_dir;
 pub mod options;
 mod otlp;
 pub mod packages;
+mod report;
 mod run;
 pub mod system;
+mod tunnel;
 
 pub use agent::{Agent, Builder, now};
 /// The wasm runtime, for a base that adds capabilities of its own.

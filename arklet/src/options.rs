@@ -4,8 +4,9 @@ use std::{fmt, fs, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration
 
 use ark_model::Activation;
 use clap::{Parser, ValueEnum};
+use http::{HeaderValue, Uri};
 use rustls::{
-    RootCertStore, ServerConfig,
+    ClientConfig, RootCertStore, ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::WebPkiClientVerifier,
 };
@@ -15,6 +16,7 @@ use crate::{
     http::Access,
     log::LogFile,
     packages::{Bounds, Keys},
+    tunnel::{self, Token},
 };
 
 /// Anything that keeps a base from running, in words for whoever started it.
@@ -44,6 +46,7 @@ impl From<String> for Problem {
   arklet                                        a base on this machine
   arklet --modules-dir ./modules                … that starts with the modules in a folder
   ARKLET_TOKEN=… arklet --listen 0.0.0.0:1238   … that others may manage, if they know the token
+  arklet --controller http://controller:7777    … that a controller manages
 
 Then deploy a module: arklet's companion is `arkctl deploy`."
 )]
@@ -108,14 +111,32 @@ pub struct Options {
     /// Its private key (PEM)
     #[arg(long, value_name = "FILE", requires = "gateway_cert")]
     gateway_key: Option<PathBuf>,
-    /// Tell this controller, e.g. http://controller:7777, that the base lives
+    /// Join this controller, e.g. http://controller:7777: dial it, and take its orders; several, separated by commas, take turns
+    #[arg(long, value_name = "URL", value_delimiter = ',', value_parser = controller, env = "ARKLET_CONTROLLER")]
+    controller: Vec<Uri>,
+    /// The token that the controller wants to see
+    #[arg(long, value_name = "TOKEN", env = "ARKLET_CONTROLLER_TOKEN", hide_env_values = true)]
+    controller_token: Option<String>,
+    /// A file with that token, read whenever the controller is dialled; blanks around it do not count
+    #[arg(long, value_name = "FILE", env = "ARKLET_CONTROLLER_TOKEN_FILE", conflicts_with = "controller_token")]
+    controller_token_file: Option<PathBuf>,
+    /// Believe only controllers with a certificate of this authority (PEM) [default: the public ones]
+    #[arg(long, value_name = "FILE", env = "ARKLET_CONTROLLER_CA")]
+    controller_ca: Option<PathBuf>,
+    /// The base deployment it belongs to
+    #[arg(long, value_name = "NAME", default_value = "default", env = "ARKLET_BASE_DEPLOYMENT")]
+    base_deployment: String,
+    /// What a controller may select the base by, e.g. zone=a,disk=ssd
+    #[arg(long, value_name = "K=V", value_delimiter = ',', value_parser = label, env = "ARKLET_BASE_LABELS")]
+    base_labels: Vec<(String, String)>,
+    /// Tell this stock controller, e.g. http://controller:7777, that the base lives
     #[arg(long, value_name = "URL", env = "ARKLET_HEARTBEAT")]
     pub(crate) heartbeat: Option<String>,
     /// Send a span for each sampled request and operation to this OpenTelemetry collector, e.g. http://127.0.0.1:4318
     #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
     otlp_endpoint: Option<String>,
     /// What tells this base from others [default: the machine's address]
-    #[arg(long, value_name = "ID", env = "ARKLET_IDENTITY")]
+    #[arg(long, visible_alias = "base-name", value_name = "ID", env = "ARKLET_IDENTITY")]
     identity: Option<String>,
     /// What the base is called
     #[arg(long, value_name = "NAME", default_value = "base", env = "ARKLET_NAME")]
@@ -209,6 +230,8 @@ impl Options {
             name: self.name.clone(),
             version: self.base_version.clone(),
             cluster: self.cluster.clone(),
+            deployment: self.base_deployment.clone(),
+            labels: self.base_labels.iter().cloned().collect(),
         };
         let activation = match self.activation {
             Policy::Switch => Activation::Switch,
@@ -228,6 +251,30 @@ impl Options {
         Ok(builder.otlp(endpoint).bounds(bounds).keys(keys))
     }
 
+    /// How to join a controller, where there is one; the base says that it is `identity`.
+    pub(crate) fn tunnel(&self, identity: &str) -> Result<Option<tunnel::Settings>, Problem> {
+        if self.controller.is_empty() {
+            return Ok(None);
+        }
+        let token = match (&self.controller_token, &self.controller_token_file) {
+            (Some(token), _) => Some(Token::Given(token.clone())),
+            (None, Some(file)) => Some(Token::InFile(file.clone())),
+            (None, None) => None,
+        };
+        let roots = match &self.controller_ca {
+            Some(path) => authority_in(path)?,
+            None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
+        };
+        let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let identity = HeaderValue::from_str(identity)
+            .map_err(|_| format!("a controller cannot be told the identity {identity:?}; give another --base-name"))?;
+        Ok(Some(tunnel::Settings { controllers: self.controller.clone(), token, tls: Arc::new(tls), identity }))
+    }
+
     pub(crate) fn tls(&self) -> Result<Tls, Problem> {
         let config = |certificate: &Option<PathBuf>, key: &Option<PathBuf>, authority: &Option<PathBuf>, protocols: &[&str]| {
             let (Some(certificate), Some(key)) = (certificate, key) else { return Ok::<_, Problem>(None) };
@@ -240,12 +287,8 @@ impl Options {
             let builder = match authority {
                 None => builder.with_no_client_auth(),
                 Some(path) => {
-                    let mut roots = RootCertStore::empty();
-                    for certificate in certificates(path)? {
-                        roots.add(certificate).map_err(|error| format!("{}: {error}", path.display()))?;
-                    }
                     let provider = Arc::new(rustls::crypto::ring::default_provider());
-                    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+                    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(authority_in(path)?), provider).build();
                     builder.with_client_cert_verifier(verifier.map_err(|error| format!("{}: {error}", path.display()))?)
                 }
             };
@@ -258,6 +301,30 @@ impl Options {
             gateway: config(&self.gateway_cert, &self.gateway_key, &None, &["h2", "http/1.1"])?,
         })
     }
+}
+
+fn controller(text: &str) -> Result<Uri, String> {
+    let url: Uri = text.trim().parse().map_err(|error| format!("{error}"))?;
+    match url.scheme_str() {
+        Some("http" | "https") if url.host().is_some_and(|host| !host.is_empty()) => Ok(url),
+        _ => Err("write it as http://host:port or https://host:port".to_owned()),
+    }
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("write each as key=value")?;
+    if key.trim().is_empty() {
+        return Err("a label has to have a key".to_owned());
+    }
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+fn authority_in(path: &PathBuf) -> Result<RootCertStore, Problem> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots.add(certificate).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    Ok(roots)
 }
 
 fn read(path: &PathBuf) -> Result<Vec<u8>, Problem> {

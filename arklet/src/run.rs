@@ -5,8 +5,11 @@ use std::{fmt, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Builder, heartbeat, http, modules_dir,
+    Builder, heartbeat,
+    http::{self, Access},
+    modules_dir,
     options::{Options, Problem},
+    tunnel,
 };
 
 /// What requests that still run get, when the base ends.
@@ -21,6 +24,7 @@ pub async fn run(options: Options, kinds: impl FnOnce(Builder) -> Builder, endin
     let tls = options.tls()?;
     let files = options.modules_dir.as_deref().map(modules_dir::orders).transpose().map_err(problem)?.unwrap_or_default();
     let agent = kinds(options.builder()?).build().map_err(problem)?;
+    let tunnel = options.tunnel(&agent.view().identity)?;
     let end = CancellationToken::new();
     let gateway = agent.gateway.serve(options.gateway, options.threads(), tls.gateway.as_ref()).map_err(problem)?;
     agent.set_gateway_address(gateway.local_addr());
@@ -31,6 +35,9 @@ pub async fn run(options: Options, kinds: impl FnOnce(Builder) -> Builder, endin
         // Whoever started it looks for its addresses here, and for all else there.
         eprintln!("arklet {version}: api={api} gateway={} log={}", gateway.local_addr(), path.display());
     }
+    // The base chose its controller: nothing is asked of what comes down the tunnel. It is open to the very end.
+    let trusted = Access { certified: true, ..Access::default() };
+    let tunnel = tunnel.map(|tunnel| tokio::spawn(tunnel::keep_open(tunnel, http::router(Arc::clone(&agent), trusted))));
     let not_up = tokio::select! {
         not_up = agent.bring_up(files) => not_up,
         () = ending.cancelled() => Vec::new(),
@@ -48,9 +55,13 @@ pub async fn run(options: Options, kinds: impl FnOnce(Builder) -> Builder, endin
     tracing::info!("ready");
     ending.cancelled().await;
     tracing::info!("ending: no new connections, and the last requests are answered");
+    agent.leave();
     end.cancel();
     gateway.shutdown(GOODBYE).await;
     agent.shut_down().await;
+    if let Some(tunnel) = tunnel {
+        tunnel.abort();
+    }
     Ok(())
 }
 

@@ -2,8 +2,11 @@
 
 use std::{
     fs,
+    path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
+
+use ark_model::report::Share;
 
 /// Resident memory of this process, in bytes; 0 where that cannot be told.
 #[must_use]
@@ -14,8 +17,24 @@ pub fn resident_bytes() -> u64 {
 /// The memory this process may use, in bytes: the control group's limit, else the machine's memory.
 #[must_use]
 pub fn memory_bytes() -> u64 {
-    let group = fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
+    let group = bounded_memory().map(|share| share.total);
     group.or_else(|| field_of("/proc/meminfo", "MemTotal:").map(|kib| kib * 1024)).unwrap_or(0)
+}
+
+/// How much memory the control group may use that bounds this process most tightly, and how much it uses that could not be taken back
+/// from it, in bytes; none where no group has a bound.
+#[must_use]
+pub fn bounded_memory() -> Option<Share> {
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let own = groups.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default().trim_end_matches('/');
+    let number = |file: PathBuf| fs::read_to_string(file).ok()?.trim().parse::<u64>().ok();
+    // Each group of the path bounds those within it.
+    let groups = Path::new("/sys/fs/cgroup").join(own);
+    let bounds = groups.ancestors().take_while(|group| group.starts_with("/sys/fs/cgroup"));
+    let (total, group) = bounds.filter_map(|group| Some((number(group.join("memory.max"))?, group))).min_by_key(|(total, _)| *total)?;
+    let cached = field_of(&group.join("memory.stat"), "inactive_file").unwrap_or(0);
+    let used = number(group.join("memory.current")).map_or_else(resident_bytes, |all| all.saturating_sub(cached));
+    Some(Share { total, used })
 }
 
 /// Memory that could be used now, in bytes.
@@ -75,7 +94,7 @@ fn ticks() -> Option<Ticks> {
     Some(Ticks { user: user + nice, system: system + irq + soft, idle: idle + wait })
 }
 
-fn field_of(path: &str, name: &str) -> Option<u64> {
+fn field_of(path: impl AsRef<Path>, name: &str) -> Option<u64> {
     let text = fs::read_to_string(path).ok()?;
     text.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
 }

@@ -167,17 +167,17 @@ fn order(version: &str, activation: Activation) -> InstallOrder {
 async fn act(base: &Base<()>, scenario: &str) {
     match scenario {
         "install" => {
-            let install = base.install(order("2", Activation::Switch)).unwrap();
+            let install = base.install(order("2", Activation::Switch), None).unwrap();
             install.accepted().await.unwrap();
             println!("promised");
             install.finish().await.unwrap();
         }
         "switch" => {
-            base.activate(&id("2")).unwrap().await.unwrap();
+            base.activate(&id("2"), None).unwrap().await.unwrap();
             println!("promised");
         }
         _ => {
-            base.uninstall(&id("1")).unwrap().await.unwrap();
+            base.uninstall(&id("1"), None).unwrap().await.unwrap();
             println!("promised");
         }
     }
@@ -208,9 +208,9 @@ fn whatever_was_promised_is_kept_however_the_base_dies() {
             let old = ("a:1".to_owned(), true);
             runtime.block_on(async {
                 let base = base(folder.path()).await;
-                base.install(order("1", Activation::Switch)).unwrap().finish().await.unwrap();
+                base.install(order("1", Activation::Switch), None).unwrap().finish().await.unwrap();
                 if scenario == "switch" {
-                    base.install(order("2", Activation::Keep)).unwrap().finish().await.unwrap();
+                    base.install(order("2", Activation::Keep), None).unwrap().finish().await.unwrap();
                 }
             });
             let mut command = Command::new(std::env::current_exe().unwrap());

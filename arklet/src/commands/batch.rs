@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use ark_model::InstallOrder;
+use ark_model::{Fence, InstallOrder};
 use futures_util::future;
 use serde_json::{Map, Value, json};
 
@@ -12,7 +12,7 @@ use crate::{agent::Agent, system};
 /// The most modules in one batch.
 const MOST: usize = 1_000;
 
-pub(super) async fn install(agent: &Arc<Agent>, parameters: &Parameters) -> Reply {
+pub(super) async fn install(agent: &Arc<Agent>, parameters: &Parameters, fence: Option<Fence>) -> Reply {
     let request_id = match parameters.request_id_if_async() {
         Ok(request_id) => request_id,
         Err(reply) => return reply,
@@ -31,7 +31,7 @@ pub(super) async fn install(agent: &Arc<Agent>, parameters: &Parameters) -> Repl
         let agent = Arc::clone(agent);
         async move {
             match orders {
-                Ok(orders) => run(&agent, orders).await,
+                Ok(orders) => run(&agent, orders, fence).await,
                 Err(reply) => reply,
             }
         }
@@ -52,7 +52,7 @@ fn meta(parameters: &Parameters) -> Value {
     meta
 }
 
-async fn run(agent: &Arc<Agent>, orders: Vec<InstallOrder>) -> Reply {
+async fn run(agent: &Arc<Agent>, orders: Vec<InstallOrder>, fence: Option<Fence>) -> Reply {
     let resident = system::resident_bytes();
     let mut groups: BTreeMap<i32, BTreeMap<String, Vec<InstallOrder>>> = BTreeMap::new();
     for order in orders {
@@ -66,7 +66,7 @@ async fn run(agent: &Arc<Agent>, orders: Vec<InstallOrder>) -> Reply {
     }
     let (mut responses, mut all_well) = (Map::new(), true);
     for names in groups.into_values() {
-        let runs = names.into_values().map(|orders| one_name(agent, orders));
+        let runs = names.into_values().map(|orders| one_name(agent, orders, fence));
         for (url, well, response) in future::join_all(runs).await.into_iter().flatten() {
             all_well &= well;
             responses.insert(url, response);
@@ -81,11 +81,11 @@ async fn run(agent: &Arc<Agent>, orders: Vec<InstallOrder>) -> Reply {
     }
 }
 
-async fn one_name(agent: &Arc<Agent>, orders: Vec<InstallOrder>) -> Vec<(String, bool, Value)> {
+async fn one_name(agent: &Arc<Agent>, orders: Vec<InstallOrder>, fence: Option<Fence>) -> Vec<(String, bool, Value)> {
     let mut outcomes = Vec::new();
     for order in orders {
         let url = order.url.clone();
-        outcomes.push(match install::run(agent, order).await {
+        outcomes.push(match install::run(agent, order, fence).await {
             Reply::Success(data) => (url, true, without_space(data)),
             Reply::Failed { data: Some(data), .. } => (url, false, without_space(data)),
             Reply::Failed { message, data: None } | Reply::Internal { message, .. } => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ark::{Command as Busy, Install};
 use ark_model::{
-    Failure, InstallOrder, Reason,
+    Failure, Fence, InstallOrder, Reason,
     api::{Installed, Progress},
 };
 use serde_json::{Value, json};
@@ -17,16 +17,16 @@ use crate::{
 
 const REFUSED: &str = "install biz not success!";
 
-pub(super) async fn install(agent: &Arc<Agent>, parameters: &Parameters) -> Reply {
+pub(super) async fn install(agent: &Arc<Agent>, parameters: &Parameters, fence: Option<Fence>) -> Reply {
     let order = match parameters.order() {
         Ok(order) => order,
         Err(reply) => return reply,
     };
     match parameters.request_id_if_async() {
         Err(reply) => reply,
-        Ok(None) => run(agent, order).await,
+        Ok(None) => run(agent, order, fence).await,
         Ok(Some(request_id)) => {
-            let begun = begin(agent, order);
+            let begun = begin(agent, order, fence);
             // What was accepted survives the base before its sender hears that it was.
             if let Ok(begun) = &begun
                 && let Err(failure) = begun.install.accepted().await
@@ -46,8 +46,8 @@ pub(super) async fn install(agent: &Arc<Agent>, parameters: &Parameters) -> Repl
 }
 
 /// Installs and says how it went, as `installBiz` does.
-pub(super) async fn run(agent: &Arc<Agent>, order: InstallOrder) -> Reply {
-    match begin(agent, order) {
+pub(super) async fn run(agent: &Arc<Agent>, order: InstallOrder, fence: Option<Fence>) -> Reply {
+    match begin(agent, order, fence) {
         Ok(begun) => finish(agent, begun).await,
         Err(reply) => reply,
     }
@@ -60,14 +60,15 @@ struct Begun {
     resident: u64,
 }
 
-fn begin(agent: &Agent, order: InstallOrder) -> Result<Begun, Reply> {
+fn begin(agent: &Agent, order: InstallOrder, fence: Option<Fence>) -> Result<Begun, Reply> {
     let (at, resident) = (now(), system::resident_bytes());
-    // On the wire a module that is broken has to be uninstalled first.
-    if let Some(id) = order.id.as_ref().filter(|id| agent.base.under_way(id.name()).is_none() && agent.base.module(id).is_ok()) {
+    // On the wire a module that is broken has to be uninstalled first. Whether a fenced order comes too late is looked at before all else.
+    let unfenced = order.id.as_ref().filter(|_| fence.is_none());
+    if let Some(id) = unfenced.filter(|id| agent.base.under_way(id.name()).is_none() && agent.base.module(id).is_ok()) {
         return Err(repeated(&id.to_string()));
     }
     let busy = order.id.as_ref().and_then(|id| agent.base.under_way(id.name())).unwrap_or(Busy::Install);
-    match agent.base.install(order.clone()) {
+    match agent.base.install(order.clone(), fence) {
         Ok(install) => Ok(Begun { install, order, at, resident }),
         Err(failure) => Err(refusal(&order, &failure, busy)),
     }

@@ -12,7 +12,7 @@ mod parameters;
 use std::sync::Arc;
 
 use ark::Command as Busy;
-use ark_model::{ModuleId, Reason, State, api::ModuleView};
+use ark_model::{Failure, Fence, ModuleId, Reason, State, api::ModuleView};
 pub(crate) use operations::Operations;
 use serde_json::{Map, Value, json};
 
@@ -35,7 +35,7 @@ impl Reply {
         Self::Internal { detail: format!("{}: {message}", Reason::InvalidRequest), message }
     }
 
-    fn broken(failure: &ark_model::Failure) -> Self {
+    fn broken(failure: &Failure) -> Self {
         let step = failure.step.map_or_else(String::new, |step| format!(" in {step}"));
         Self::Internal { message: failure.message.clone(), detail: format!("{}{step}: {failure}", failure.reason) }
     }
@@ -106,8 +106,8 @@ pub(crate) fn known(name: &str) -> Option<bool> {
     COMMANDS.iter().any(|(id, _)| *id == name).then_some(matches!(name, "help" | "queryAllBiz" | "queryBizOps" | "health"))
 }
 
-/// Runs the command `name`, which is a known one, with the body of its request.
-pub(crate) async fn run(agent: &Arc<Agent>, name: &str, body: &[u8]) -> Reply {
+/// Runs the command `name`, which is a known one, with the body and the fence of its request.
+pub(crate) async fn run(agent: &Arc<Agent>, name: &str, body: &[u8], fence: Option<Fence>) -> Reply {
     let parameters = match Parameters::read(body) {
         Ok(parameters) => parameters,
         Err(problem) => return Reply::invalid(problem),
@@ -117,14 +117,14 @@ pub(crate) async fn run(agent: &Arc<Agent>, name: &str, body: &[u8]) -> Reply {
         "queryAllBiz" => Reply::Success(agent.base.modules().iter().map(queried).collect()),
         "health" => health::health(agent, &parameters).await,
         "queryBizOps" => agent.operations.query(&parameters),
-        "installBiz" => install::install(agent, &parameters).await,
-        "batchInstallBiz" => batch::install(agent, &parameters).await,
-        "uninstallBiz" => uninstall(agent, &parameters).await,
-        _ => switch(agent, &parameters).await,
+        "installBiz" => install::install(agent, &parameters, fence).await,
+        "batchInstallBiz" => batch::install(agent, &parameters, fence).await,
+        "uninstallBiz" => uninstall(agent, &parameters, fence).await,
+        _ => switch(agent, &parameters, fence).await,
     }
 }
 
-async fn uninstall(agent: &Arc<Agent>, parameters: &Parameters) -> Reply {
+async fn uninstall(agent: &Arc<Agent>, parameters: &Parameters, fence: Option<Fence>) -> Reply {
     const REFUSED: &str = "uninstall biz not success!";
     let id = match parameters.required_id() {
         Ok(id) => id,
@@ -141,18 +141,11 @@ async fn uninstall(agent: &Arc<Agent>, parameters: &Parameters) -> Reply {
         let (agent, id) = (Arc::clone(agent), id.clone());
         let busy = agent.base.under_way(id.name());
         async move {
-            let pending = match agent.base.uninstall(&id) {
+            let refusal =
+                |failure: &Failure, busy| refusal(failure, &id, "uninstallBiz", busy, REFUSED, &format!("Uninstall biz: {id} not found."));
+            let pending = match agent.base.uninstall(&id, fence) {
                 Ok(pending) => pending,
-                Err(failure) => {
-                    return refusal(
-                        &failure,
-                        &id,
-                        "uninstallBiz",
-                        busy.or(Some(Busy::Install)),
-                        REFUSED,
-                        &format!("Uninstall biz: {id} not found."),
-                    );
-                }
+                Err(failure) => return refusal(&failure, busy.or(Some(Busy::Install))),
             };
             let trace = agent.operation("uninstall", None);
             match pending.await {
@@ -162,7 +155,8 @@ async fn uninstall(agent: &Arc<Agent>, parameters: &Parameters) -> Reply {
                     retired.timings.iter().for_each(|timing| agent.metrics.step(timing));
                     Reply::Success(json!({"code": "SUCCESS", "message": format!("Uninstall biz: {id} success.")}))
                 }
-                Err(failure) => Reply::broken(&failure),
+                // What holds the name now is not known: a listener may have refused.
+                Err(failure) => refusal(&failure, None),
             }
         }
     };
@@ -172,14 +166,14 @@ async fn uninstall(agent: &Arc<Agent>, parameters: &Parameters) -> Reply {
     }
 }
 
-async fn switch(agent: &Arc<Agent>, parameters: &Parameters) -> Reply {
+async fn switch(agent: &Arc<Agent>, parameters: &Parameters, fence: Option<Fence>) -> Reply {
     const REFUSED: &str = "switch biz not success!";
     let id = match parameters.required_id() {
         Ok(id) => id,
         Err(reply) => return reply,
     };
     let busy = agent.base.under_way(id.name());
-    let pending = match agent.base.activate(&id) {
+    let pending = match agent.base.activate(&id, fence) {
         Ok(pending) => pending,
         Err(failure) if failure.reason == Reason::IllegalState => {
             let state = agent.base.module(&id).map_or(State::Stopped, |module| module.state);
@@ -195,7 +189,7 @@ async fn switch(agent: &Arc<Agent>, parameters: &Parameters) -> Reply {
     }
 }
 
-fn refusal(failure: &ark_model::Failure, id: &ModuleId, command: &str, busy: Option<Busy>, outer: &str, not_found: &str) -> Reply {
+fn refusal(failure: &Failure, id: &ModuleId, command: &str, busy: Option<Busy>, outer: &str, not_found: &str) -> Reply {
     match (failure.reason, busy) {
         (Reason::NotInstalled, _) => Reply::refused(outer, "NOT_FOUND_BIZ", not_found),
         (Reason::Conflict, Some(busy)) => Reply::conflict(id, command, busy),

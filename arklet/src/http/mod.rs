@@ -8,12 +8,12 @@ mod v1;
 use std::sync::Arc;
 
 pub use access::{Access, Rights};
-use ark_model::{Failure, Reason, api::ErrorBody};
+use ark_model::{Failure, Fence, Reason, api::ErrorBody, report::FENCE_HEADER};
 use axum::{
     Router,
     body::{Body, to_bytes},
     extract::{Path, Request, State},
-    http::{Method, StatusCode, header},
+    http::{HeaderMap, Method, StatusCode, header},
     middleware,
     response::{IntoResponse, Response},
     routing::get,
@@ -61,11 +61,15 @@ async fn command(State(agent): State<Arc<Agent>>, Path(name): Path<String>, requ
     if commands::known(&name).is_none() {
         return axum::Json(commands::not_found()).into_response();
     }
+    let fence = match fence(request.headers()) {
+        Ok(fence) => fence,
+        Err(failure) => return Refusal(failure).into_response(),
+    };
     let Ok(body) = to_bytes(request.into_body(), MAX_BODY).await else {
         return (StatusCode::PAYLOAD_TOO_LARGE, [(header::CONNECTION, "close")]).into_response();
     };
     let identity = agent.view().identity;
-    axum::Json(commands::run(&agent, &name, &body).await.envelope(&identity)).into_response()
+    axum::Json(commands::run(&agent, &name, &body, fence).await.envelope(&identity)).into_response()
 }
 
 async fn no_command(method: Method) -> Response {
@@ -74,6 +78,15 @@ async fn no_command(method: Method) -> Response {
 
 fn post_only() -> Response {
     (StatusCode::INTERNAL_SERVER_ERROR, "POST http request only supported by arklet").into_response()
+}
+
+/// The fence that an order carries.
+fn fence(headers: &HeaderMap) -> Result<Option<Fence>, Failure> {
+    let Some(value) = headers.get(FENCE_HEADER) else { return Ok(None) };
+    let fence = String::from_utf8_lossy(value.as_bytes()).parse();
+    fence.map(Some).map_err(|invalid: ark_model::report::InvalidFence| {
+        Failure::new(Reason::InvalidRequest, format!("the header {FENCE_HEADER} cannot be read: {invalid}"))
+    })
 }
 
 /// A failure as the typed API tells it.
@@ -97,9 +110,12 @@ fn status_of(reason: Reason) -> StatusCode {
         Reason::InvalidRequest | Reason::IdentityMismatch => StatusCode::BAD_REQUEST,
         Reason::Unauthorized => StatusCode::UNAUTHORIZED,
         Reason::NotInstalled | Reason::NoRoute => StatusCode::NOT_FOUND,
-        Reason::AlreadyInstalled | Reason::ContextPathTaken | Reason::Conflict | Reason::IllegalState | Reason::Cancelled => {
-            StatusCode::CONFLICT
-        }
+        Reason::AlreadyInstalled
+        | Reason::ContextPathTaken
+        | Reason::Conflict
+        | Reason::OrderStale
+        | Reason::IllegalState
+        | Reason::Cancelled => StatusCode::CONFLICT,
         Reason::PackageTooLarge | Reason::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Reason::DigestMismatch
         | Reason::SignatureInvalid

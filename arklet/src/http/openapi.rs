@@ -14,6 +14,7 @@ use super::v1;
     ),
     paths(
         v1::base,
+        v1::report,
         v1::list,
         v1::install,
         v1::module,

@@ -8,6 +8,7 @@ use ark_model::{
         BaseView, ErrorBody, Holders, Installed, LogLine, ModuleList, ModuleView, Origin, PackageView, Progress, Retired, RouteList,
         SearchCost, VerdictList,
     },
+    report::BaseReport,
 };
 use axum::{
     Json, Router,
@@ -24,8 +25,8 @@ use futures_util::stream;
 use http_body_util::BodyExt;
 use serde::Deserialize;
 
-use super::Refusal;
-use crate::{agent::Agent, otlp::Operation};
+use super::{Refusal, fence};
+use crate::{agent::Agent, otlp::Operation, report::Reports};
 
 type Shared = State<Arc<Agent>>;
 
@@ -35,6 +36,7 @@ const OBJECTS: u64 = 1_000_000;
 pub(super) fn router() -> Router<Arc<Agent>> {
     Router::new()
         .route("/base", get(base))
+        .route("/report", get(report))
         .route("/modules", get(list).post(install))
         .route("/modules/{name}/{version}", get(module).delete(uninstall))
         .route("/modules/{name}/{version}/activate", post(activate))
@@ -56,6 +58,16 @@ fn id((name, version): (String, String)) -> Result<ModuleId, Refusal> {
 #[utoipa::path(get, path = "/v1/base", tag = "base", responses((status = 200, body = BaseView)))]
 pub(super) async fn base(State(agent): Shared) -> Json<BaseView> {
     Json(agent.view())
+}
+
+/// What a controller has to know of the base: at once, at every change of a module or of readiness, and every ten seconds; one JSON object a line.
+#[utoipa::path(get, path = "/v1/report", tag = "base", responses((status = 200, content_type = "application/x-ndjson", body = BaseReport)))]
+pub(super) async fn report(State(agent): Shared) -> Response {
+    let reports = stream::unfold(Reports::of(agent), |mut reports| async {
+        let report = reports.next().await;
+        Some((Ok::<_, Infallible>(ndjson(&[report])), reports))
+    });
+    ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(reports)).into_response()
 }
 
 /// Who answers where.
@@ -119,7 +131,7 @@ pub(super) async fn why(
 }
 
 /// Installs a module. With `Accept: text/event-stream` the answer is a stream of `Progress` events, and its status is 200 also where the install fails.
-#[utoipa::path(post, path = "/v1/modules", tag = "modules", request_body = InstallOrder, responses((status = 200, body = Installed), (status = 200, content_type = "text/event-stream", body = Progress), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+#[utoipa::path(post, path = "/v1/modules", tag = "modules", params(("ark-fence" = Option<String>, Header, description = "Refused where it is below the highest fence seen on the name: `<epoch>.<generation>`")), request_body = InstallOrder, responses((status = 200, body = Installed), (status = 200, content_type = "text/event-stream", body = Progress), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
 pub(super) async fn install(
     State(agent): Shared,
     headers: HeaderMap,
@@ -127,8 +139,9 @@ pub(super) async fn install(
 ) -> Result<Response, Refusal> {
     let Json(order) =
         order.map_err(|rejection| Failure::new(Reason::InvalidRequest, format!("the order cannot be read: {}", rejection.body_text())))?;
+    let fence = fence(&headers)?;
     let trace = agent.operation("install", Some(&headers));
-    let mut operation = agent.base.install(order).inspect_err(|failure| {
+    let mut operation = agent.base.install(order, fence).inspect_err(|failure| {
         agent.metrics.installed(Err(failure));
         trace.end(None, Some(failure));
     })?;
@@ -170,16 +183,16 @@ fn told(agent: &Agent, trace: &Operation, event: Progress) -> Progress {
 }
 
 /// Removes a module: it drains, stops, and gives its resources back.
-#[utoipa::path(delete, path = "/v1/modules/{name}/{version}", tag = "modules", params(("name" = String, Path, description = "The module's name"), ("version" = String, Path, description = "Its version")), responses((status = 200, body = Retired), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+#[utoipa::path(delete, path = "/v1/modules/{name}/{version}", tag = "modules", params(("name" = String, Path, description = "The module's name"), ("version" = String, Path, description = "Its version"), ("ark-fence" = Option<String>, Header, description = "Refused where it is below the highest fence seen on the name: `<epoch>.<generation>`")), responses((status = 200, body = Retired), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
 pub(super) async fn uninstall(
     State(agent): Shared,
     headers: HeaderMap,
     Path(path): Path<(String, String)>,
 ) -> Result<Json<Retired>, Refusal> {
-    let id = id(path)?;
+    let (id, fence) = (id(path)?, fence(&headers)?);
     let trace = agent.operation("uninstall", Some(&headers));
     let refused = |failure: &Failure| trace.end(Some(&id), Some(failure));
-    let retired = agent.base.uninstall(&id).inspect_err(refused)?.await.inspect_err(refused)?;
+    let retired = agent.base.uninstall(&id, fence).inspect_err(refused)?.await.inspect_err(refused)?;
     trace.steps(&retired.timings, None);
     trace.end(Some(&id), None);
     retired.timings.iter().for_each(|timing| agent.metrics.step(timing));
@@ -187,9 +200,13 @@ pub(super) async fn uninstall(
 }
 
 /// Gives the traffic of a name to this version.
-#[utoipa::path(post, path = "/v1/modules/{name}/{version}/activate", tag = "modules", params(("name" = String, Path, description = "The module's name"), ("version" = String, Path, description = "Its version")), responses((status = 200, body = ModuleView), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
-pub(super) async fn activate(State(agent): Shared, Path(path): Path<(String, String)>) -> Result<Json<ModuleView>, Refusal> {
-    let module = agent.base.activate(&id(path)?)?.await?;
+#[utoipa::path(post, path = "/v1/modules/{name}/{version}/activate", tag = "modules", params(("name" = String, Path, description = "The module's name"), ("version" = String, Path, description = "Its version"), ("ark-fence" = Option<String>, Header, description = "Refused where it is below the highest fence seen on the name: `<epoch>.<generation>`")), responses((status = 200, body = ModuleView), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+pub(super) async fn activate(
+    State(agent): Shared,
+    headers: HeaderMap,
+    Path(path): Path<(String, String)>,
+) -> Result<Json<ModuleView>, Refusal> {
+    let module = agent.base.activate(&id(path)?, fence(&headers)?)?.await?;
     Ok(Json(agent.with_traffic(module)))
 }
 

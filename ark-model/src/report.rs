@@ -12,6 +12,8 @@ use crate::{Failure, ModuleId, State};
 
 /// The request header in which an order carries its [`Fence`].
 pub const FENCE_HEADER: &str = "ark-fence";
+/// The request header of a removal that is meant for the module with this mark only, and not for another one under the same name and version.
+pub const MARK_HEADER: &str = "ark-mark";
 /// What the two ends of a tunnel call it, in `Upgrade`.
 pub const TUNNEL_PROTOCOL: &str = "ark-tunnel";
 

@@ -246,6 +246,12 @@ impl Faults {
     }
 }
 
+/// Whether a resource may be called so.
+#[must_use]
+pub fn is_name(name: &str) -> bool {
+    is_dns_name(name, NAME)
+}
+
 fn is_alphanumeric(byte: Option<&u8>) -> bool {
     byte.is_some_and(u8::is_ascii_alphanumeric)
 }

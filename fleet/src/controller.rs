@@ -125,6 +125,15 @@ impl Controller {
         }
     }
 
+    /// Forgets every document that is not among `documents`, which are all there are.
+    pub fn forget_all_but(&mut self, documents: &[Arc<Document>]) {
+        let there: BTreeSet<(Kind, Key)> = documents.iter().map(|document| (document.kind(), document.key())).collect();
+        let gone = self.world.documents().filter(|document| !there.contains(&(document.kind(), document.key())));
+        for (kind, key, version) in gone.map(|document| (document.kind(), document.key(), version(document))).collect::<Vec<_>>() {
+            self.removed(kind, &key, version);
+        }
+    }
+
     /// Notes what may have to be done about a document that changed.
     fn touch(&mut self, document: &Document, before: Option<&Document>) {
         match document {

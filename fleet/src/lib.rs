@@ -4,7 +4,8 @@
 //! Read in this order: [`resource`] (the documents), [`admission`] (which of them are accepted), [`world`] (all of them, as one value),
 //! [`mod@plan`] (what to write next about a deployment), with [`batches`], [`placement`] and [`revision`]; [`mod@lint`] (what no plan may
 //! do); [`mod@observe`] (what to write after a base's report), [`mod@drive`] (what to order of a
-//! base); and [`controller`], which puts all that together.
+//! base); [`controller`], which puts
+//! all that together; and [`mod@explain`] (why a deployment is where it is).
 
 #![forbid(unsafe_code)]
 
@@ -12,6 +13,7 @@ pub mod admission;
 pub mod batches;
 pub mod controller;
 pub mod drive;
+pub mod explain;
 pub mod lint;
 pub mod observe;
 pub mod placement;
@@ -23,6 +25,7 @@ pub mod world;
 
 pub use controller::{Controller, Outcome};
 pub use drive::{Command, Order, drive};
+pub use explain::{Explanation, explain};
 pub use lint::{Fault, lint};
 pub use observe::observe;
 pub use plan::{Note, Plan, plan};

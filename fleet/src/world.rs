@@ -89,6 +89,11 @@ impl World {
         self.documents.get(&kind)?.get(key)
     }
 
+    /// Every document.
+    pub fn documents(&self) -> impl Iterator<Item = &Document> {
+        self.documents.values().flat_map(BTreeMap::values).map(|document| &**document)
+    }
+
     fn all(&self, kind: Kind) -> impl Iterator<Item = &Document> {
         self.documents.get(&kind).into_iter().flat_map(|documents| documents.values()).map(|document| &**document)
     }

@@ -8,7 +8,7 @@ use ark_model::{
         BaseView, ErrorBody, Holders, Installed, LogLine, ModuleList, ModuleView, Origin, PackageView, Progress, Retired, RouteList,
         SearchCost, VerdictList,
     },
-    report::BaseReport,
+    report::{BaseReport, MARK_HEADER},
 };
 use axum::{
     Json, Router,
@@ -183,13 +183,19 @@ fn told(agent: &Agent, trace: &Operation, event: Progress) -> Progress {
 }
 
 /// Removes a module: it drains, stops, and gives its resources back.
-#[utoipa::path(delete, path = "/v1/modules/{name}/{version}", tag = "modules", params(("name" = String, Path, description = "The module's name"), ("version" = String, Path, description = "Its version"), ("ark-fence" = Option<String>, Header, description = "Refused where it is below the highest fence seen on the name: `<epoch>.<generation>`")), responses((status = 200, body = Retired), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+#[utoipa::path(delete, path = "/v1/modules/{name}/{version}", tag = "modules", params(("name" = String, Path, description = "The module's name"), ("version" = String, Path, description = "Its version"), ("ark-fence" = Option<String>, Header, description = "Refused where it is below the highest fence seen on the name: `<epoch>.<generation>`"), ("ark-mark" = Option<String>, Header, description = "Only if it was installed by an order with this mark")), responses((status = 200, body = Retired), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
 pub(super) async fn uninstall(
     State(agent): Shared,
     headers: HeaderMap,
     Path(path): Path<(String, String)>,
 ) -> Result<Json<Retired>, Refusal> {
     let (id, fence) = (id(path)?, fence(&headers)?);
+    if let Some(mark) = headers.get(MARK_HEADER)
+        && agent.base.module(&id)?.mark.as_bytes() != mark.as_bytes()
+    {
+        let message = format!("{id} is not the one with this mark; it was installed anew, and stays");
+        return Err(Failure::new(Reason::NotInstalled, message).into());
+    }
     let trace = agent.operation("uninstall", Some(&headers));
     let refused = |failure: &Failure| trace.end(Some(&id), Some(failure));
     let retired = agent.base.uninstall(&id, fence).inspect_err(refused)?.await.inspect_err(refused)?;

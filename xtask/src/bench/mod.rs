@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: measures each promise of SPECIFICATION.md, as ratios inside one run.
 
 mod density;
+mod fleet;
 mod install;
 mod jvm;
 mod node;
@@ -48,7 +49,7 @@ const fn promise_on_jvm(name: &'static str, what: &'static str, measure: fn() ->
     Promise { needs: Needs::Jdk, ..promise(name, what, measure) }
 }
 
-const PROMISES: [Promise; 9] = [
+const PROMISES: [Promise; 11] = [
     promise("W1", "requests/s and CPU per request, against wasmtime's own server and native hyper", throughput::measure),
     promise("W2", "from install to the first answer, cached and fresh", install::measure),
     promise("W3", "1,000 switches under full load", switching::measure),
@@ -58,6 +59,8 @@ const PROMISES: [Promise; 9] = [
     promise_on_jvm("J3", "500 cycles of install, call and uninstall", jvm::cycles::measure),
     promise_on_jvm("J4", "100 replacements under load, in both web modes", jvm::replacing::measure),
     Promise { needs: Needs::Node, ..promise("N1", "a module of Node.js beside node itself", node::measure) },
+    promise("C1", "plans for 1,000 bases with 100 modules each", fleet::plan),
+    promise("C2", "10,000 worlds of faults", fleet::faults),
 ];
 
 /// What is to be measured.

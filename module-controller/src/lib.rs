@@ -1,7 +1,14 @@
 //! The fleet's controller.
 //!
-//! [`fleet`] decides; here is what it takes to act on it: [`store`] keeps the resources.
+//! [`fleet`] decides; here is what it takes to act on it: [`store`] keeps the resources, [`api`] serves them, [`engine`] acts on
+//! them.
 
 #![forbid(unsafe_code)]
 
+pub mod api;
+pub mod engine;
+pub mod kubeconfig;
+pub mod listen;
+pub mod options;
+pub mod run;
 pub mod store;

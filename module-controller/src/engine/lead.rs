@@ -1,6 +1,6 @@
 //! Takes the lead when it is free, reigns while it lasts, and gives it back.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
@@ -20,14 +20,14 @@ pub(super) async fn keep(engine: Engine, address: String, leading: watch::Sender
         match engine.store.lead(holder.clone(), address.clone()).await {
             Ok(Some(reign)) => {
                 tracing::info!(epoch = reign.epoch, "this controller leads");
-                engine.counts.epoch.store(reign.epoch, Ordering::Relaxed);
-                engine.counts.leads.store(1, Ordering::Relaxed);
+                engine.counts.epoch.set(i64::try_from(reign.epoch).unwrap_or(i64::MAX));
+                engine.counts.leads.set(1);
                 leading.send_replace(true);
                 // What was said to an earlier reign does not count.
                 while inbox.try_recv().is_ok() {}
                 let why = Reigning::new(&engine, reign, &holder, &address).run(&mut inbox).await;
                 leading.send_replace(false);
-                engine.counts.leads.store(0, Ordering::Relaxed);
+                engine.counts.leads.set(0);
                 engine.links.cut();
                 tracing::info!(epoch = reign.epoch, "this controller leads no longer: {why}");
                 if end.is_cancelled()

@@ -49,7 +49,7 @@ enum Word {
 struct Engine {
     store: Arc<dyn Store>,
     events: Events,
-    counts: Arc<Counts>,
+    counts: Counts,
     links: Links,
     words: mpsc::Sender<Word>,
     leads: watch::Receiver<bool>,
@@ -64,7 +64,7 @@ pub struct Start {
     /// Where it says what happens.
     pub events: Events,
     /// Where it counts.
-    pub counts: Arc<Counts>,
+    pub counts: Counts,
     /// Where this controller is reached by others, e.g. `http://10.0.0.7:7777`.
     pub address: String,
     /// Its habits.

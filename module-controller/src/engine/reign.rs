@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -185,7 +185,7 @@ impl<'a> Reigning<'a> {
             match self.engine.store.commit(writes, Some(self.reign)).await {
                 Ok(changes) => changes.iter().for_each(|change| self.learn(change)),
                 Err(StoreError::Exists { .. } | StoreError::Conflict { .. }) => {
-                    self.engine.counts.conflicts.fetch_add(1, Ordering::Relaxed);
+                    self.engine.counts.conflicts.inc();
                     return Err(Refused::Overtaken);
                 }
                 Err(StoreError::NotLeading) => return Err(Refused::Over(Ended::Lost)),
@@ -219,7 +219,7 @@ impl<'a> Reigning<'a> {
                     }
                 }
                 Err((key, faults)) => {
-                    self.engine.counts.refused_plans.fetch_add(1, Ordering::Relaxed);
+                    self.engine.counts.refused_plans.inc();
                     let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
                     let message = format!("a plan was not carried out, since {}", faults.join("; "));
                     tracing::error!(deployment = %key, "{message}");

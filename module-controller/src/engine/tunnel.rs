@@ -1,6 +1,6 @@
 //! Bases that dialled: they serve their API on the connection that they opened, and are asked on it.
 
-use std::{sync::{Arc, atomic::Ordering}, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use ark_model::{
     Failure, Fence, ModuleId,
@@ -84,7 +84,7 @@ async fn serve(engine: Engine, base: Key, connection: hyper::upgrade::Upgraded) 
     };
     let tunnel = Tunnel { sender };
     let number = engine.links.put(base.clone(), Link::Tunnel(tunnel.clone()));
-    engine.counts.tunnels.fetch_add(1, Ordering::Relaxed);
+    engine.counts.tunnels.inc();
     tracing::info!(%base, "a base has joined");
     let mut leads = engine.leads.clone();
     let listening = async {
@@ -103,7 +103,7 @@ async fn serve(engine: Engine, base: Key, connection: hyper::upgrade::Upgraded) 
         () = engine.end.cancelled() => "this controller ends".to_owned(),
     };
     engine.links.remove(&base, number);
-    engine.counts.tunnels.fetch_sub(1, Ordering::Relaxed);
+    engine.counts.tunnels.dec();
     tracing::info!(%base, "a base's tunnel has ended: {ended}");
 }
 

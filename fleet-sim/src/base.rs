@@ -1,6 +1,6 @@
 //! A base as far as a controller sees it: what an arklet does with orders, without the modules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ark_model::{
     Activation, Failure, Fence, InstallOrder, ModuleId, Reason, State,
@@ -76,13 +76,26 @@ impl Base {
             order.mark.clone().unwrap_or_default(),
         );
         if let Some(there) = self.modules.get_mut(&id) {
-            if there.mark != mark {
-                return Err(Failure::new(Reason::AlreadyInstalled, id.to_string()));
+            if there.mark == mark {
+                there.weight = order.weight.unwrap_or(100);
+                return Ok(());
             }
-            there.weight = order.weight.unwrap_or(100);
-            return Ok(());
+            if there.state != State::Broken {
+                if !order.replace {
+                    return Err(Failure::new(Reason::AlreadyInstalled, id.to_string()));
+                }
+                // What does not come up takes nobody's place.
+                if let Some(failure) = fails {
+                    return Err(failure);
+                }
+                there.mark = mark;
+                return Ok(());
+            }
+            self.modules.remove(&id);
         }
-        if self.modules.len() as u64 > self.most {
+        // A version beside another one of its name is no further module.
+        let names: BTreeSet<&str> = self.modules.keys().map(ModuleId::name).chain([id.name()]).collect();
+        if names.len() as u64 > self.most {
             return Err(Failure::new(Reason::BudgetExceeded, "full"));
         }
         let broken = fails.is_some();

@@ -5,13 +5,17 @@
 //! that happens, and nothing may ever be done that must not be (safety). Then it stops, and everything has to come to what was asked for
 //! within a bounded time (liveness).
 //!
+//! [`Scenario`] is the same without faults, for one question at a time.
+//!
 //! It uses the controller as the program does, [`fleet::Controller`]; only its surroundings are of its own: [`base`], [`store`], and
 //! in [`world`] the network, the users and time.
 
 #![forbid(unsafe_code)]
 
 mod base;
+mod scenario;
 mod store;
 mod world;
 
+pub use scenario::Scenario;
 pub use world::{Summary, Violation, run};

@@ -57,6 +57,12 @@ impl Store {
                 (document, before)
             }
             Write::Delete { kind, key, .. } => {
+                let with_finalizers = self.documents.get(&(kind, key.clone())).filter(|document| !document.meta().finalizers.is_empty());
+                if let Some(document) = with_finalizers {
+                    let mut document = (**document).clone();
+                    document.meta_mut().deletion_timestamp.get_or_insert(now);
+                    return self.write(Write::Update(document), now);
+                }
                 let document = self.documents.remove(&(kind, key))?;
                 return Some(Change { document, revision, removed: true });
             }

@@ -9,7 +9,9 @@ use std::{
 use ark_model::{Failure, Fence, Reason, report::BaseReport};
 use fleet::{
     Command, Controller, Order, Outcome, Settings, observe,
-    resource::{Document, Key, Kind, ModuleDeployment, Phase, Progress, RollbackTo, SchedulingPolicy, Time, UpgradePolicy, Write, label},
+    resource::{
+        Document, Key, Kind, ModuleDeployment, ModuleInfo, Phase, Progress, RollbackTo, SchedulingPolicy, Time, UpgradePolicy, Write, label,
+    },
 };
 
 use crate::{base::Base, store::Store};
@@ -115,6 +117,8 @@ struct Simulation {
     /// The highest fence that acted, by base and name: of what acted, not of what the base says.
     acted: BTreeMap<(usize, String), Fence>,
     versions: u32,
+    /// The last content of each module that starts.
+    good: BTreeMap<String, ModuleInfo>,
     quiet: bool,
     summary: Summary,
 }
@@ -136,6 +140,7 @@ impl Simulation {
             waits: BTreeSet::new(),
             acted: BTreeMap::new(),
             versions: 0,
+            good: BTreeMap::new(),
             quiet: false,
             summary: Summary::default(),
         }
@@ -267,6 +272,11 @@ impl Simulation {
                     return Err(self.wrong(format!("the plan for {key} must not be carried out: {faults:?} {}", self.instances())));
                 }
                 None => {
+                    let gone = self.controller.gone(Time(self.now));
+                    if !gone.is_empty() {
+                        self.commit(gone);
+                        continue;
+                    }
                     let orders = self.controller.orders(Time(self.now));
                     if orders.is_empty() {
                         return Ok(());
@@ -502,6 +512,9 @@ impl Simulation {
             _ => "good",
         };
         module.url = format!("http://packages/{}/{kind}", self.versions);
+        if kind == "good" {
+            self.good.insert(module.name.clone(), module.clone());
+        }
     }
 
     fn user(&mut self) {
@@ -552,7 +565,13 @@ impl Simulation {
             deployment.spec.operation_strategy.use_beta = false;
             // One that finds no base would return.
             deployment.spec.operation_strategy.auto_revert = false;
-            self.new_version(&mut deployment, true);
+            // Good again: what was good before, or something new.
+            match self.good.get(&deployment.metadata.name).cloned() {
+                Some(module) if module != deployment.spec.template.spec.module && self.rng.bool() => {
+                    deployment.spec.template.spec.module = module
+                }
+                Some(_) | None => self.new_version(&mut deployment, true),
+            }
             self.commit(vec![Write::Update(Document::ModuleDeployment(deployment))]);
         }
     }

@@ -179,6 +179,22 @@ impl Controller {
         writes
     }
 
+    /// What to write about instances that are to go and that their bases, by what they said last, do not have any more. To be asked once
+    /// there is nothing to plan, before [`Controller::orders`].
+    #[must_use]
+    pub fn gone(&self, now: Time) -> Vec<Write> {
+        let bases = self.undriven.iter().filter(|base| !self.stale.contains(base));
+        let heard = bases.filter_map(|base| Some((base, self.heard.get(base)?)));
+        let writes = heard.flat_map(|(base, heard)| {
+            let busy = self.busy.get(base);
+            let is_busy = move |instance: &Key| busy.is_some_and(|busy| busy.values().flatten().any(|key| key == instance));
+            let going = self.world.instances_on(base).filter(|module| module.metadata.is_going());
+            let going = going.filter(move |module| !is_busy(&module.metadata.key()));
+            going.filter_map(move |module| observe::gone(module, &heard.report, heard.api.is_empty(), now))
+        });
+        writes.collect()
+    }
+
     /// What to write about bases that have been silent for too long at `now`.
     #[must_use]
     pub fn silent(&self, now: Time) -> Vec<Write> {

@@ -12,7 +12,7 @@ use ark_model::{
 use crate::{
     observe::{is_of, mark, marked},
     plan::is_permanent,
-    resource::{Key, Module, Phase, Time, UpgradePolicy, label},
+    resource::{Key, Module, Phase, Time, UpgradePolicy},
     world::World,
 };
 
@@ -96,7 +96,7 @@ fn next(
     let find = |module: &Module| there.iter().find(|report| is_of(module, report, keeps_marks)).copied();
     let (going, mut wanted): (Vec<&Module>, Vec<&Module>) = modules.iter().copied().partition(|module| module.metadata.is_going());
     // An old version is left alone while the new one comes, and is brought back only where that fails.
-    wanted.sort_by_key(|module| std::cmp::Reverse(revision(module)));
+    wanted.sort_by_key(|module| std::cmp::Reverse(module.spec.ordinal));
     let stands_back = |module: &Module| wanted.first().is_some_and(|newest| newest.metadata.name != module.metadata.name);
     let newest_fails = wanted.first().is_some_and(|newest| newest.status.status == Phase::Failed && find(newest).is_none());
 
@@ -106,7 +106,9 @@ fn next(
     }
     for module in going {
         if let Some(report) = find(module) {
-            match module.status.next_attempt_time.filter(|at| *at > now) {
+            // A pause counts from a removal that was refused, not from an install before.
+            let refused = module.status.next_attempt_time.filter(|at| *at > now && module.status.status == Phase::Terminating);
+            match refused {
                 Some(at) => later(at),
                 None => return order(Some(module.metadata.key()), uninstall(report)),
             }
@@ -142,11 +144,6 @@ fn next(
                 if is_hopeless(module) {
                     continue;
                 }
-                let info = &module.spec.template.module;
-                // Another content under the same name and version: a base knows no two of these.
-                if let Some(same) = there.iter().find(|report| report.id.version() == info.version) {
-                    return order(Some(key), uninstall(same));
-                }
                 if module.spec.upgrade_policy() == UpgradePolicy::UninstallThenInstall
                     && let Some(other) = there.first()
                 {
@@ -157,11 +154,6 @@ fn next(
         }
     }
     None
-}
-
-/// The number of the revision that an instance is of.
-fn revision(module: &Module) -> u64 {
-    module.metadata.label(label::REVISION).and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
 /// An instance's share of traffic as bases give it: relative to the version before, which has 100.
@@ -186,7 +178,7 @@ fn uninstall(report: &ModuleReport) -> Command {
 
 fn install(module: &Module, key: &Key, there: &[&ModuleReport]) -> InstallOrder {
     let (template, info) = (&module.spec.template, &module.spec.template.module);
-    let shares = relative(module).filter(|_| !there.is_empty());
+    let shares = relative(module).filter(|_| there.iter().any(|other| other.id.version() != info.version));
     let mut order = InstallOrder {
         id: ModuleId::new(info.name.clone(), info.version.clone()).ok(),
         url: info.url.clone(),
@@ -198,6 +190,8 @@ fn install(module: &Module, key: &Key, there: &[&ModuleReport]) -> InstallOrder 
         args: template.args.clone(),
         options: template.options.clone(),
         mark: Some(mark(key)),
+        // Other content under the same name and version.
+        replace: there.iter().any(|other| other.id.version() == info.version),
         ..InstallOrder::default()
     };
     order.grants.env.extend(template.env.iter().map(|variable| (variable.name.clone(), variable.value.clone())));

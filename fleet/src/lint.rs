@@ -94,11 +94,10 @@ fn created(plan: &Plan) -> impl Iterator<Item = &Module> {
     })
 }
 
-/// The instances that the plan ends or forgets.
+/// The instances that the plan ends.
 fn ended(plan: &Plan) -> BTreeSet<Key> {
     let ended = plan.writes.iter().filter_map(|write| match write {
         Write::Update(Document::Module(module)) if module.metadata.is_going() => Some(module.metadata.key()),
-        Write::Delete { kind: Kind::Module, key, .. } => Some(key.clone()),
         Write::Create(_) | Write::Update(_) | Write::Delete { .. } => None,
     });
     ended.collect()

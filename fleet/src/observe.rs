@@ -113,22 +113,27 @@ fn heard(before: Option<&Base>, key: &Key, report: &BaseReport, api: &str, now: 
     base
 }
 
+/// What to write about an instance that is to go, where its base does not have it any more by `report`.
+#[must_use]
+pub fn gone(module: &Module, report: &BaseReport, keeps_marks: bool, now: Time) -> Option<Write> {
+    let found = report.modules.iter().find(|report| is_of(module, report, keeps_marks));
+    going(module, found, report.ready, now)
+}
+
+fn going(module: &Module, found: Option<&ModuleReport>, base_ready: bool, now: Time) -> Option<Write> {
+    let mut next = module.clone();
+    match found {
+        // While it brings up what it had, a base does not have it yet and will.
+        None if base_ready => next.metadata.finalizers.retain(|finalizer| finalizer != FINALIZER),
+        None | Some(_) => end(&mut next, now),
+    }
+    (next != *module).then(|| Write::Update(Document::Module(next)))
+}
+
 /// What to write about an instance, of which the base says `found`.
 fn seen(world: &World, module: &Module, found: Option<&ModuleReport>, base_ready: bool, now: Time) -> Option<Write> {
     if module.metadata.is_going() {
-        let mut module = module.clone();
-        return match found {
-            // While it brings up what it had, a base does not have it yet and will.
-            None if base_ready => {
-                module.metadata.finalizers.retain(|finalizer| finalizer != FINALIZER);
-                Some(Write::Update(Document::Module(module)))
-            }
-            None | Some(_) if module.status.status != Phase::Terminating => {
-                enter(&mut module, Phase::Terminating, now);
-                Some(Write::Update(Document::Module(module)))
-            }
-            None | Some(_) => None,
-        };
+        return going(module, found, base_ready, now);
     }
     let mut next = module.clone();
     match found {
@@ -186,6 +191,14 @@ fn enter(module: &mut Module, phase: Phase, now: Time) {
     }
 }
 
+/// Begins to remove it; what was between two installs does not count any more.
+fn end(module: &mut Module, now: Time) {
+    if module.status.status != Phase::Terminating {
+        module.status.next_attempt_time = None;
+    }
+    enter(module, Phase::Terminating, now);
+}
+
 fn fail(module: &mut Module, failure: &Failure, now: Time) {
     module.status.reason = Some(failure.reason);
     failure.message.clone_into(&mut module.status.message);
@@ -197,7 +210,7 @@ fn fail(module: &mut Module, failure: &Failure, now: Time) {
 pub fn ordered(module: &Module, now: Time) -> Option<Write> {
     let mut next = module.clone();
     if next.metadata.is_going() {
-        enter(&mut next, Phase::Terminating, now);
+        end(&mut next, now);
     } else if !next.status.status.is_ready() {
         enter(&mut next, Phase::Upgrading, now);
         next.status.observed_generation = next.metadata.generation;

@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod base;
+pub mod controller;
 pub mod jvm;
 pub mod load;
 pub mod node;

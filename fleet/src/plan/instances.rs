@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     placement,
-    resource::{Document, IntOrPercent, Key, Module, ModuleReplicaSet, Phase, UpgradePolicy, Write},
+    resource::{Document, IntOrPercent, Key, ModuleReplicaSet, Phase, UpgradePolicy, Write},
     revision,
 };
 
@@ -39,7 +39,7 @@ impl Planner<'_> {
         let own_bases: BTreeSet<&str> = own.iter().map(|instance| instance.module.spec.base_name.as_str()).collect();
         let (paired, mut unpaired): (Vec<_>, Vec<_>) =
             old.into_iter().partition(|instance| own_bases.contains(instance.module.spec.base_name.as_str()));
-        for instance in paired {
+        for instance in &paired {
             let follower = own.iter().find(|own| own.module.spec.base_name == instance.module.spec.base_name);
             let follows = follower.is_some_and(|own| own.ready && own.module.spec.weight.is_none());
             // One that failed answers nobody, and takes the room that its follower needs.
@@ -50,19 +50,22 @@ impl Planner<'_> {
         unpaired.sort_by_cached_key(|instance| (instance.ready, placement::goes_first(self.world, &self.next, instance.module)));
         let there = count(own.iter());
         let ended = self.shrink(&own, there.saturating_sub(aim.most()));
-        for instance in &own {
-            if instance.module.spec.weight != aim.weight && !ended.contains(instance.module.metadata.name.as_str()) {
-                self.weigh(instance.module, aim.weight);
+        for instance in own.iter().filter(|instance| !ended.contains(instance.module.metadata.name.as_str())) {
+            // One that was there before what it is to follow now, as where a rollout turns back half way, was made earlier.
+            let base = &instance.module.spec.base_name;
+            let overtaken =
+                paired.iter().any(|old| old.module.spec.base_name == *base && old.module.spec.ordinal > instance.module.spec.ordinal);
+            if overtaken || instance.module.spec.weight != aim.weight {
+                let mut module = instance.module.clone();
+                module.spec.weight = aim.weight;
+                if overtaken {
+                    module.spec.ordinal = self.next_ordinal();
+                }
+                self.plan.writes.push(Write::Update(Document::Module(module)));
             }
         }
         let came = self.grow(aim, there, &mut unpaired, &all);
         self.clear(aim, &own, came, &unpaired);
-    }
-
-    fn weigh(&mut self, module: &Module, weight: Option<u32>) {
-        let mut module = module.clone();
-        module.spec.weight = weight;
-        self.plan.writes.push(Write::Update(Document::Module(module)));
     }
 
     /// Ends `surplus` instances of the revision that is wanted; says which.
@@ -133,9 +136,7 @@ impl Planner<'_> {
             let fits = base.is_some_and(|base| {
                 base.is_ready() && !old.draining && placement::belongs(&self.next, &set.spec.template.spec, base).is_ok()
             });
-            // A base has no two contents under one name and version: the old one has to go first there too.
-            let goes_first = self.policy() == UpgradePolicy::UninstallThenInstall
-                || old.module.spec.template.module.version == set.spec.template.spec.module.version;
+            let goes_first = self.policy() == UpgradePolicy::UninstallThenInstall;
             let costs = goes_first && old.ready;
             let enough = count(followed.iter()) >= missing;
             if enough || !which(&old) || !fits || (costs && *may_go == 0) || !self.is_free(&set.metadata.name, name) {

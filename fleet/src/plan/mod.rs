@@ -253,9 +253,15 @@ impl<'a> Planner<'a> {
         module.spec.template.upgrade_policy = Some(self.policy());
         module.spec.base_name = base.to_owned();
         module.spec.weight = weight;
+        module.spec.ordinal = self.next_ordinal();
         module.status.status = Phase::Prepare;
         module.status.last_transition_time = Some(self.now);
         module
+    }
+
+    /// Above that of every instance so far.
+    fn next_ordinal(&self) -> u64 {
+        1 + self.instances.iter().map(|instance| instance.module.spec.ordinal).max().unwrap_or(0)
     }
 
     fn policy(&self) -> UpgradePolicy {
@@ -335,7 +341,7 @@ impl<'a> Planner<'a> {
 
     /// Forgets an instance without its base, which is away.
     fn forget(&mut self, module: &Module) {
-        self.plan.writes.push(delete(Kind::Module, &module.metadata));
+        self.plan.writes.push(forget(module, self.now));
     }
 
     /// When the next silent base counts as lost.
@@ -380,9 +386,16 @@ fn wake(wake: &mut Option<Time>, at: Time) {
 fn written(write: &Write) -> Option<Key> {
     match write {
         Write::Create(Document::Module(module)) | Write::Update(Document::Module(module)) => Some(module.metadata.key()),
-        Write::Delete { kind: Kind::Module, key, .. } => Some(key.clone()),
         Write::Create(_) | Write::Update(_) | Write::Delete { .. } => None,
     }
+}
+
+/// Ends an instance at once: its base, which would have to remove it, is away.
+fn forget(module: &Module, now: Time) -> Write {
+    let mut module = module.clone();
+    module.metadata.finalizers.clear();
+    module.metadata.deletion_timestamp.get_or_insert(now);
+    Write::Update(Document::Module(module))
 }
 
 fn delete(kind: Kind, meta: &crate::resource::Meta) -> Write {
@@ -395,7 +408,7 @@ fn leftovers(world: &World, key: &Key, now: Time) -> Plan {
     for module in world.instances_of(key) {
         let on = Key::new(key.namespace.clone(), module.spec.base_name.clone());
         if world.base(&on).is_none() {
-            plan.writes.push(delete(Kind::Module, &module.metadata));
+            plan.writes.push(forget(module, now));
         } else if !module.metadata.is_going() {
             let mut module = module.clone();
             module.metadata.deletion_timestamp = Some(now);

@@ -230,7 +230,9 @@ impl<'a> Planner<'a> {
         let others = count(self.instances.iter().filter(|instance| instance.set != update.metadata.name));
         let last =
             aim.allowed == aim.desired && self.next.status.release_status.current_batch >= self.next.status.release_status.real_batch_count;
-        let complete = available >= aim.allowed && there <= aim.most() && (!last || aim.weight.is_some() || others == 0);
+        // What is one too many has gone, before more come.
+        let settled = aim.weight.is_some() || there.saturating_add(others) <= aim.most().max(aim.desired);
+        let complete = available >= aim.allowed && there <= aim.most() && settled && (!last || aim.weight.is_some() || others == 0);
         match self.fault(update, complete) {
             Some(Hold::Failed { reason, message }) => return self.fail(&reason, &message),
             Some(Hold::Undecided(message)) => {

@@ -109,6 +109,7 @@ impl Kind {
 }
 
 /// A resource of any kind.
+#[expect(clippy::large_enum_variant, reason = "they are kept behind an Arc, and the largest kinds are the many")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Document {
     /// [`ModuleDeployment`].
@@ -216,7 +217,7 @@ pub enum Write {
     Create(Document),
     /// Replaces the one whose `resourceVersion` is that of this document.
     Update(Document),
-    /// Removes the one with this `resourceVersion`.
+    /// Removes the one with this `resourceVersion`; one that has finalizers is only marked as going.
     Delete {
         /// Its kind.
         kind: Kind,

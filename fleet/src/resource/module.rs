@@ -30,9 +30,16 @@ pub struct ModuleSpec {
     pub template: TemplateSpec,
     /// The base, by its name.
     pub base_name: String,
+    /// Of two instances of a deployment the one with the higher number was made later, and takes the other's place where they share a base.
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub ordinal: u64,
     /// The share of traffic, of a hundred, that it gets beside the version before; all of it when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
+}
+
+fn is_nothing(number: &u64) -> bool {
+    *number == 0
 }
 
 impl ModuleSpec {

@@ -201,7 +201,14 @@ impl<'a> Reigning<'a> {
         let mut overtaken = Vec::new();
         loop {
             let begun = Instant::now();
-            let Some(planned) = self.controller.plan(now()) else { break };
+            let Some(planned) = self.controller.plan(now()) else {
+                let gone = self.controller.gone(now());
+                if gone.is_empty() {
+                    break;
+                }
+                self.note(gone).await?;
+                continue;
+            };
             self.engine.counts.planned(begun.elapsed());
             match planned {
                 Ok((key, plan)) => {

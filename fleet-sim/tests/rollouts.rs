@@ -1,0 +1,368 @@
+//! What a rollout promises, one sentence at a time. Safety (S), liveness (L), and what went wrong elsewhere.
+#![allow(missing_docs)]
+
+use fleet::{
+    Command,
+    resource::{BatchProgress, CanaryStep, IntOrPercent, Progress, RollbackTo, Truth, UpgradePolicy},
+};
+use fleet_sim::Scenario;
+
+fn progress(scenario: &Scenario, name: &str) -> Progress {
+    scenario.get(name).status.release_status.progress
+}
+
+fn condition(scenario: &Scenario, name: &str, kind: &str) -> (Truth, String, String) {
+    let conditions = scenario.get(name).status.conditions;
+    let said = conditions.into_iter().find(|condition| condition.kind == kind).unwrap();
+    (said.status, said.reason, said.message)
+}
+
+/// `name` in its first version on `bases` bases, one instance on each.
+fn running(bases: usize, policy: UpgradePolicy, batches: u32) -> Scenario {
+    let mut scenario = Scenario::new(bases, 10);
+    let mut deployment = Scenario::deployment("shop", -1, "v1");
+    deployment.spec.operation_strategy.upgrade_policy = Some(policy);
+    deployment.spec.operation_strategy.batch_count = batches;
+    scenario.create(deployment);
+    assert_eq!((progress(&scenario, "shop"), scenario.count("shop:1.0.0")), (Progress::Completed, bases));
+    scenario
+}
+
+#[test]
+fn s1_no_more_instances_are_away_than_may_be() {
+    for (most, fewest) in [(None, 6), (Some(IntOrPercent::Int(1)), 7), (Some(IntOrPercent::Percent("50%".into())), 4)] {
+        let mut scenario = running(8, UpgradePolicy::UninstallThenInstall, 1);
+        scenario.change("shop", |shop| shop.spec.operation_strategy.max_unavailable = most);
+        scenario.watch("shop");
+        scenario.upgrade("shop", "2.0.0", "v2");
+        assert_eq!(scenario.count("shop:2.0.0"), 8);
+        assert!(scenario.seen().0 >= fewest, "{} of 8 served, and {fewest} should", scenario.seen().0);
+    }
+}
+
+#[test]
+fn s1_a_version_that_takes_over_beside_the_old_one_is_never_away() {
+    let mut scenario = running(4, UpgradePolicy::InstallThenUninstall, 2);
+    scenario.watch("shop");
+    scenario.upgrade("shop", "2.0.0", "v2");
+    assert_eq!((scenario.count("shop:2.0.0"), scenario.count("shop:1.0.0"), scenario.seen().0), (4, 0, 4));
+}
+
+#[test]
+fn s1_other_content_under_the_same_version_is_never_away_either() {
+    let mut scenario = running(3, UpgradePolicy::InstallThenUninstall, 1);
+    scenario.watch("shop");
+    scenario.change("shop", |shop| shop.spec.restarted_at = "now".into());
+    assert_eq!((progress(&scenario, "shop"), scenario.seen().0), (Progress::Completed, 3));
+    let installs = scenario.orders.iter().filter(|(_, command)| matches!(command, Command::Install(order) if order.replace)).count();
+    assert_eq!(installs, 3);
+}
+
+#[test]
+fn s2_there_are_never_more_instances_beside_the_old_ones_than_a_batch_has() {
+    let mut scenario = Scenario::new(6, 10);
+    let mut deployment = Scenario::deployment("shop", 3, "v1");
+    deployment.spec.operation_strategy.upgrade_policy = Some(UpgradePolicy::ScaleupThenScaledown);
+    deployment.spec.operation_strategy.batch_count = 3;
+    scenario.create(deployment);
+    scenario.watch("shop");
+    scenario.upgrade("shop", "2.0.0", "v2");
+    assert_eq!(scenario.count("shop:2.0.0"), 3);
+    assert_eq!(scenario.seen(), (3, 4));
+}
+
+#[test]
+fn s3_a_canary_has_its_share_beside_the_old_version_and_takes_over_at_the_end() {
+    let mut scenario = running(4, UpgradePolicy::InstallThenUninstall, 2);
+    scenario.change("shop", |shop| {
+        shop.spec.operation_strategy.canary = vec![CanaryStep { weight: 10, seconds: 5 }, CanaryStep { weight: 50, seconds: 5 }];
+    });
+    scenario.upgrade("shop", "2.0.0", "v2");
+    assert_eq!((scenario.count("shop:1.0.0"), scenario.count("shop:2.0.0")), (4, 2), "both serve on the bases of the first batch");
+    let weights = |scenario: &Scenario| -> Vec<u32> {
+        let of = |command: &Command| match command {
+            Command::Install(order) => order.weight,
+            Command::Activate(_) | Command::Uninstall { .. } => None,
+        };
+        scenario.orders.iter().filter_map(|(_, command)| of(command)).collect()
+    };
+    assert_eq!(weights(&scenario), [12, 12], "to the old version's 100");
+    scenario.pass(6);
+    assert_eq!(weights(&scenario), [12, 12, 100, 100]);
+    scenario.pass(10);
+    assert_eq!((scenario.count("shop:1.0.0"), scenario.count("shop:2.0.0")), (0, 4));
+    assert_eq!(progress(&scenario, "shop"), Progress::Completed);
+}
+
+#[test]
+fn s5_no_base_is_given_more_than_it_takes() {
+    let mut scenario = Scenario::new(2, 2);
+    for name in ["a", "b", "c"] {
+        scenario.create(Scenario::deployment(name, 2, "v1"));
+    }
+    assert!((0..2).all(|base| scenario.serving(base).len() == 2));
+    let (_, _, message) = condition(&scenario, "c", "Progressing");
+    assert!(message.contains("2 of 2 instances have no base") && message.contains("2 has its 2 modules"), "{message}");
+    scenario.change("a", |a| a.metadata.deletion_timestamp = Some(fleet::resource::Time(1)));
+    assert_eq!(scenario.count("c:1.0.0"), 2, "what waits for room comes when there is some");
+}
+
+#[test]
+fn s6_what_is_wanted_is_not_removed_by_a_controller_that_begins_anew() {
+    let mut scenario = running(3, UpgradePolicy::InstallThenUninstall, 1);
+    scenario.orders.clear();
+    scenario.restart();
+    scenario.pass(30);
+    assert!(scenario.orders.is_empty(), "{:?}", scenario.orders);
+}
+
+#[test]
+fn s9_an_order_carries_the_digest_of_the_document() {
+    let mut scenario = Scenario::new(1, 10);
+    let mut deployment = Scenario::deployment("shop", 1, "v1");
+    deployment.spec.template.spec.module.sha256 = Some("ab".repeat(32));
+    scenario.create(deployment);
+    let Some((_, Command::Install(order))) = scenario.orders.first() else { panic!("{:?}", scenario.orders) };
+    assert_eq!(order.sha256, Some("ab".repeat(32)));
+}
+
+#[test]
+fn l2_a_rollout_without_progress_fails_at_its_deadline_and_says_why() {
+    let mut scenario = Scenario::new(1, 10);
+    let mut deployment = Scenario::deployment("shop", 2, "v1");
+    deployment.spec.progress_deadline_seconds = Some(20);
+    scenario.create(deployment);
+    scenario.pass(21);
+    assert_eq!(progress(&scenario, "shop"), Progress::Failed);
+    let (status, _, message) = condition(&scenario, "shop", "Progressing");
+    assert!(status == Truth::False && message.contains("have no base"), "{message}");
+}
+
+#[test]
+fn l3_a_rollout_can_be_given_up_from_every_state() {
+    type Spoil = fn(&mut Scenario);
+    let states: [(&str, Spoil); 4] = [
+        ("failed", |scenario| scenario.upgrade("shop", "2.0.0", "wrong")),
+        ("waiting to be told", |scenario| {
+            scenario.change("shop", |shop| shop.spec.operation_strategy.need_confirm = true);
+            scenario.upgrade("shop", "2.0.0", "v2");
+        }),
+        ("held", |scenario| {
+            scenario.change("shop", |shop| shop.spec.paused = true);
+            scenario.upgrade("shop", "2.0.0", "v2");
+        }),
+        ("waiting for its time", |scenario| {
+            scenario.change("shop", |shop| shop.spec.operation_strategy.gray_time_between_batch_seconds = 1_000);
+            scenario.upgrade("shop", "2.0.0", "v2");
+        }),
+    ];
+    for (state, spoil) in states {
+        let mut scenario = running(4, UpgradePolicy::InstallThenUninstall, 4);
+        spoil(&mut scenario);
+        assert_ne!(progress(&scenario, "shop"), Progress::Completed, "{state}");
+        scenario.watch("shop");
+        scenario.change("shop", |shop| shop.spec.abort = true);
+        assert_eq!(
+            (progress(&scenario, "shop"), scenario.count("shop:1.0.0"), scenario.count("shop:2.0.0")),
+            (Progress::Aborted, 4, 0),
+            "{state}"
+        );
+        assert!(!scenario.get("shop").spec.abort);
+    }
+}
+
+/// <https://github.com/argoproj/argo-rollouts/issues/1774>: nothing could follow a stable version that does not run.
+#[test]
+fn a_bad_stable_version_is_followed_by_a_good_one() {
+    for policy in [UpgradePolicy::InstallThenUninstall, UpgradePolicy::UninstallThenInstall, UpgradePolicy::ScaleupThenScaledown] {
+        let mut scenario = Scenario::new(2, 10);
+        let mut deployment = Scenario::deployment("shop", 2, "bad");
+        deployment.spec.operation_strategy.upgrade_policy = Some(policy);
+        scenario.create(deployment);
+        scenario.pass(10);
+        assert_eq!(progress(&scenario, "shop"), Progress::Failed);
+        scenario.upgrade("shop", "2.0.0", "v2");
+        assert_eq!((progress(&scenario, "shop"), scenario.count("shop:2.0.0")), (Progress::Completed, 2), "{policy:?}");
+    }
+}
+
+/// <https://github.com/hashicorp/nomad/issues/10465>: a canary that could never start stalled for ever, despite its deadlines.
+#[test]
+fn a_package_that_is_wrong_fails_the_rollout_at_once() {
+    let mut scenario = running(4, UpgradePolicy::InstallThenUninstall, 4);
+    scenario.upgrade("shop", "2.0.0", "wrong");
+    assert_eq!((progress(&scenario, "shop"), scenario.count("shop:1.0.0")), (Progress::Failed, 4));
+    assert_eq!(condition(&scenario, "shop", "ReplicaFailure").1, "PackageInvalid");
+    assert_eq!(scenario.get("shop").status.updated_replicas, 1, "no further batch has begun");
+}
+
+/// <https://github.com/hashicorp/nomad/issues/20295>: a change of the count in the middle lost the state of the rollout.
+#[test]
+fn a_change_of_the_number_in_the_middle_of_a_rollout_does_not_end_it() {
+    let mut scenario = Scenario::new(6, 10);
+    let mut deployment = Scenario::deployment("shop", 4, "v1");
+    deployment.spec.operation_strategy.batch_count = 2;
+    scenario.create(deployment);
+    scenario.change("shop", |shop| shop.spec.operation_strategy.need_confirm = true);
+    scenario.upgrade("shop", "2.0.0", "v2");
+    assert_eq!((progress(&scenario, "shop"), scenario.count("shop:2.0.0")), (Progress::WaitingForConfirmation, 2));
+    scenario.change("shop", |shop| shop.spec.replicas = 6);
+    assert!(scenario.count("shop:2.0.0") <= 3, "the second batch was not confirmed");
+    scenario.change("shop", |shop| shop.spec.confirm_batch_num = 1);
+    assert_eq!((progress(&scenario, "shop"), scenario.count("shop:2.0.0")), (Progress::Completed, 6));
+}
+
+/// <https://github.com/argoproj/argo-rollouts/issues/941>: instances of a canary were left over after it was given up.
+#[test]
+fn a_rollout_that_is_given_up_leaves_nothing_of_it() {
+    let mut scenario = Scenario::new(3, 10);
+    let mut deployment = Scenario::deployment("shop", 2, "v1");
+    deployment.spec.operation_strategy.need_confirm = true;
+    deployment.spec.operation_strategy.batch_count = 2;
+    scenario.create(deployment);
+    assert_eq!(scenario.count("shop:1.0.0"), 1);
+    scenario.change("shop", |shop| shop.spec.abort = true);
+    assert_eq!((progress(&scenario, "shop"), scenario.count("shop:1.0.0"), scenario.modules().len()), (Progress::Aborted, 0, 0));
+}
+
+#[test]
+fn a_failing_rollout_returns_by_itself_where_it_was_told_to() {
+    let mut scenario = running(3, UpgradePolicy::InstallThenUninstall, 3);
+    scenario.change("shop", |shop| shop.spec.operation_strategy.auto_revert = true);
+    scenario.upgrade("shop", "2.0.0", "bad");
+    scenario.pass(20);
+    assert_eq!((progress(&scenario, "shop"), scenario.count("shop:1.0.0"), scenario.modules().len()), (Progress::Aborted, 3, 3));
+    assert!(scenario.told.iter().any(|(reason, message)| *reason == "RolloutReverted" && message.contains("it does not start")));
+    scenario.upgrade("shop", "3.0.0", "v3");
+    assert_eq!((progress(&scenario, "shop"), scenario.count("shop:3.0.0")), (Progress::Completed, 3));
+}
+
+#[test]
+fn batches_wait_to_be_told_and_more_than_the_number_of_the_batch_is_enough() {
+    let mut scenario = running(3, UpgradePolicy::InstallThenUninstall, 3);
+    scenario.change("shop", |shop| shop.spec.operation_strategy.need_confirm = true);
+    scenario.upgrade("shop", "2.0.0", "v2");
+    let release = scenario.get("shop").status.release_status;
+    assert_eq!(
+        (release.progress, release.current_batch, release.batch_progress),
+        (Progress::WaitingForConfirmation, 1, Some(BatchProgress::Completed))
+    );
+    scenario.change("shop", |shop| shop.spec.confirm_batch_num = 1);
+    assert_eq!((scenario.count("shop:2.0.0"), progress(&scenario, "shop")), (2, Progress::WaitingForConfirmation));
+    scenario.change("shop", |shop| shop.spec.confirm_batch_num = 7);
+    let shop = scenario.get("shop");
+    assert_eq!((shop.status.release_status.progress, shop.spec.confirm_batch_num), (Progress::Completed, 0));
+}
+
+#[test]
+fn a_gray_interval_passes_by_itself() {
+    let mut scenario = running(2, UpgradePolicy::InstallThenUninstall, 2);
+    scenario.change("shop", |shop| shop.spec.operation_strategy.gray_time_between_batch_seconds = 5);
+    scenario.upgrade("shop", "2.0.0", "v2");
+    assert_eq!((progress(&scenario, "shop"), scenario.count("shop:2.0.0")), (Progress::Paused, 1));
+    scenario.pass(4);
+    assert_eq!(scenario.count("shop:2.0.0"), 1);
+    scenario.pass(2);
+    assert_eq!((progress(&scenario, "shop"), scenario.count("shop:2.0.0")), (Progress::Completed, 2));
+}
+
+#[test]
+fn a_beta_is_one_instance_and_waits_to_be_told() {
+    let mut scenario = running(4, UpgradePolicy::InstallThenUninstall, 2);
+    scenario.change("shop", |shop| shop.spec.operation_strategy.use_beta = true);
+    scenario.upgrade("shop", "2.0.0", "v2");
+    let shop = scenario.get("shop");
+    assert_eq!((scenario.count("shop:2.0.0"), shop.status.release_status.real_batch_count), (1, 3));
+    scenario.change("shop", |shop| shop.spec.confirm_batch_num = 1);
+    assert_eq!((progress(&scenario, "shop"), scenario.count("shop:2.0.0")), (Progress::Completed, 4));
+}
+
+#[test]
+fn peers_follow_bases_as_they_come_and_go() {
+    let mut scenario = running(3, UpgradePolicy::InstallThenUninstall, 1);
+    scenario.change_base("base-1", |base| base.drain = true);
+    assert_eq!((scenario.count("shop:1.0.0"), scenario.get("shop").status.desired_replicas), (2, 2));
+    scenario.change_base("base-1", |base| base.drain = false);
+    let shop = scenario.get("shop");
+    assert_eq!((scenario.count("shop:1.0.0"), shop.spec.replicas, shop.status.desired_replicas), (3, -1, 3));
+}
+
+#[test]
+fn a_base_that_drains_is_left_only_once_its_instance_serves_elsewhere() {
+    let mut scenario = Scenario::new(3, 10);
+    scenario.create(Scenario::deployment("shop", 2, "v1"));
+    let from = scenario.modules().first().unwrap().spec.base_name.clone();
+    scenario.watch("shop");
+    scenario.change_base(&from, |base| base.drain = true);
+    assert_eq!((scenario.count("shop:1.0.0"), scenario.seen().0), (2, 2));
+    assert!(scenario.modules().iter().all(|module| module.spec.base_name != from));
+}
+
+#[test]
+fn instances_of_a_base_that_stays_silent_are_made_anew_and_the_base_gives_up_its_own_when_it_is_back() {
+    let mut scenario = Scenario::new(2, 10);
+    scenario.create(Scenario::deployment("shop", 1, "v1"));
+    let from: usize = scenario.modules().first().unwrap().spec.base_name.trim_start_matches("base-").parse().unwrap();
+    scenario.cut_off(from, true);
+    scenario.pass(60);
+    assert_eq!(scenario.serving(1 - from), [""; 0], "it may come back");
+    scenario.pass(60);
+    assert_eq!(scenario.serving(1 - from), ["shop:1.0.0"]);
+    scenario.cut_off(from, false);
+    scenario.pass(1);
+    assert_eq!(scenario.serving(from), [""; 0], "what it has is not wanted there any more");
+}
+
+#[test]
+fn a_base_that_lost_everything_is_given_it_again() {
+    let mut scenario = running(2, UpgradePolicy::InstallThenUninstall, 1);
+    scenario.wipe(0);
+    assert_eq!(scenario.serving(0), ["shop:1.0.0"]);
+}
+
+#[test]
+fn an_earlier_revision_is_returned_to_by_its_number_and_has_the_highest_from_then_on() {
+    let mut scenario = running(2, UpgradePolicy::InstallThenUninstall, 1);
+    scenario.upgrade("shop", "2.0.0", "v2");
+    scenario.upgrade("shop", "3.0.0", "v3");
+    scenario.change("shop", |shop| shop.spec.rollback_to = Some(RollbackTo { revision: 1 }));
+    assert_eq!((scenario.count("shop:1.0.0"), scenario.get("shop").spec.template.spec.module.version.as_str()), (2, "1.0.0"));
+    scenario.change("shop", |shop| shop.spec.rollback_to = Some(RollbackTo { revision: 0 }));
+    assert_eq!(scenario.count("shop:3.0.0"), 2, "the one before was the third");
+    scenario.change("shop", |shop| shop.spec.rollback_to = Some(RollbackTo { revision: 99 }));
+    assert!(scenario.told.iter().any(|(reason, _)| *reason == "RollbackRevisionNotFound"));
+}
+
+#[test]
+fn two_deployments_of_one_module_name_leave_each_other_alone() {
+    let mut scenario = Scenario::new(2, 10);
+    scenario.create(Scenario::deployment("shop", 1, "v1"));
+    let mut other = Scenario::deployment("shop", 2, "v1");
+    other.metadata.name = "other".into();
+    scenario.create(other);
+    assert_eq!((scenario.get("shop").status.available_replicas, scenario.get("other").status.available_replicas), (1, 1));
+    let (_, _, message) = condition(&scenario, "other", "Progressing");
+    assert!(message.contains("has it already, by shop"), "{message}");
+}
+
+#[test]
+fn scaling_goes_in_batches_too_and_to_nothing() {
+    let mut scenario = Scenario::new(3, 10);
+    let mut deployment = Scenario::deployment("shop", 3, "v1");
+    deployment.spec.operation_strategy.batch_count = 3;
+    scenario.create(deployment);
+    scenario.change("shop", |shop| {
+        shop.spec.operation_strategy.need_confirm = true;
+        shop.spec.replicas = 0;
+    });
+    assert_eq!(scenario.count("shop:1.0.0"), 2);
+    scenario.change("shop", |shop| shop.spec.confirm_batch_num = 1);
+    assert_eq!(scenario.count("shop:1.0.0"), 1);
+    scenario.change("shop", |shop| shop.spec.confirm_batch_num = 2);
+    assert_eq!((scenario.count("shop:1.0.0"), progress(&scenario, "shop")), (0, Progress::Completed));
+    scenario.change("shop", |shop| {
+        shop.spec.operation_strategy.need_confirm = false;
+        shop.spec.replicas = 1;
+    });
+    assert_eq!(scenario.count("shop:1.0.0"), 1, "from none to one at once");
+}

@@ -1,0 +1,184 @@
+//! The fleet's controller as a process of its own.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use crate::{Error, bin_dir};
+
+/// How long it may take to listen, and how long what is waited for may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+const GROUP: &str = "/apis/serverless.alipay.com/v1alpha1/namespaces/default";
+
+/// A controller that runs. It is killed when this is dropped.
+pub struct Controller {
+    child: Child,
+    /// Where its API is.
+    pub url: String,
+    log: Arc<Mutex<Vec<String>>>,
+    agent: ureq::Agent,
+    data: PathBuf,
+    folder: Option<tempfile::TempDir>,
+}
+
+impl Controller {
+    /// Starts one with a data directory of its own, and waits until it listens.
+    ///
+    /// # Errors
+    /// Where it does not come up.
+    pub fn start(arguments: &[&str]) -> Result<Self, Error> {
+        let folder = tempfile::tempdir()?;
+        let mut controller = Self::start_in(folder.path(), "127.0.0.1:0", arguments)?;
+        controller.folder = Some(folder);
+        Ok(controller)
+    }
+
+    /// Starts one on the data directory `data`, and waits until it listens at `listen`.
+    ///
+    /// # Errors
+    /// Where it does not come up.
+    pub fn start_in(data: &Path, listen: &str, arguments: &[&str]) -> Result<Self, Error> {
+        let mut command = Command::new(bin_dir()?.join("module-controller"));
+        command.arg("--data-dir").arg(data).args(["--listen", listen]).args(arguments);
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).env("NO_COLOR", "1").spawn()?;
+        let (up, is_up) = mpsc::channel();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let (stderr, kept) = (child.stderr.take().ok_or("no stderr")?, Arc::clone(&log));
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if let Some(api) = line.split_whitespace().find_map(|word| word.strip_prefix("api=")) {
+                    let _ = up.send(api.to_owned());
+                }
+                kept.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+            }
+        });
+        let Ok(api) = is_up.recv_timeout(PATIENCE) else {
+            let _ = child.kill();
+            let _ = child.wait();
+            let log = log.lock().unwrap_or_else(PoisonError::into_inner).join("\n");
+            return Err(format!("the controller did not listen:\n{log}").into());
+        };
+        let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build();
+        Ok(Self { child, url: format!("http://{api}"), log, agent: config.into(), data: data.to_owned(), folder: None })
+    }
+
+    /// The kubeconfig that it wrote.
+    #[must_use]
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.data.join("kubeconfig")
+    }
+
+    /// Its data directory.
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// What it wrote to its log so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
+    }
+
+    /// Kills it as `kill -9` does.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// One resource, or with an empty name all of them, of the namespace `default`.
+    ///
+    /// # Errors
+    /// Where it is not there, or the controller is not.
+    pub fn get(&self, plural: &str, name: &str) -> Result<Value, Error> {
+        let path = if name.is_empty() { format!("{GROUP}/{plural}") } else { format!("{GROUP}/{plural}/{name}") };
+        answer(self.agent.get(format!("{}{path}", self.url)).call()?)
+    }
+
+    /// Makes a resource.
+    ///
+    /// # Errors
+    /// Where it is refused.
+    pub fn create(&self, plural: &str, document: &Value) -> Result<Value, Error> {
+        let request = self.agent.post(format!("{}{GROUP}/{plural}", self.url)).content_type("application/json");
+        answer(request.send(document.to_string())?)
+    }
+
+    /// Changes a resource by a merge patch.
+    ///
+    /// # Errors
+    /// Where it is refused.
+    pub fn patch(&self, plural: &str, name: &str, patch: &Value) -> Result<Value, Error> {
+        let request = self.agent.patch(format!("{}{GROUP}/{plural}/{name}", self.url)).content_type("application/merge-patch+json");
+        answer(request.send(patch.to_string())?)
+    }
+
+    /// Removes a resource.
+    ///
+    /// # Errors
+    /// Where it is refused.
+    pub fn delete(&self, plural: &str, name: &str) -> Result<Value, Error> {
+        answer(self.agent.delete(format!("{}{GROUP}/{plural}/{name}", self.url)).call()?)
+    }
+
+    /// Waits until `is_so` holds of a resource; of null where it is not there.
+    ///
+    /// # Errors
+    /// Where it takes too long: with what it was last.
+    pub fn wait(&self, plural: &str, name: &str, is_so: impl Fn(&Value) -> bool) -> Result<Value, Error> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let last = self.get(plural, name).unwrap_or_default();
+            if is_so(&last) {
+                return Ok(last);
+            }
+            if Instant::now() > end {
+                return Err(format!("{plural}/{name} stayed {last:#}\n{}", self.log()).into());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits until a deployment's rollout stands at `progress`, for the spec as it is now.
+    ///
+    /// # Errors
+    /// Where it takes too long.
+    pub fn wait_progress(&self, deployment: &str, progress: &str) -> Result<Value, Error> {
+        self.wait("moduledeployments", deployment, |document| {
+            let status = &document["status"];
+            status["releaseStatus"]["progress"] == progress && status["observedGeneration"] == document["metadata"]["generation"]
+        })
+    }
+}
+
+fn answer(response: ureq::http::Response<ureq::Body>) -> Result<Value, Error> {
+    let status = response.status();
+    let text = response.into_body().read_to_string()?;
+    let value: Value = serde_json::from_str(&text).map_err(|error| format!("{status}: {error}: {text}"))?;
+    if status.is_success() { Ok(value) } else { Err(format!("{status}: {}", value["message"].as_str().unwrap_or(&text)).into()) }
+}
+
+/// A deployment of `module` on every base of the base deployment `default`, in so many batches.
+#[must_use]
+pub fn deployment(module: &str, version: &str, url: &str, batches: u32) -> Value {
+    json!({
+        "apiVersion": "serverless.alipay.com/v1alpha1", "kind": "ModuleDeployment", "metadata": {"name": module, "namespace": "default"},
+        "spec": {
+            "baseDeploymentName": "default", "replicas": -1,
+            "template": {"spec": {"module": {"name": module, "version": version, "url": url}}},
+            "operationStrategy": {"batchCount": batches},
+        },
+    })
+}
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

@@ -1,0 +1,165 @@
+//! A fleet: a real controller, real bases that join it, real load.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+use std::{process::Command, time::Duration};
+
+use harness::{
+    base::Base,
+    controller::{Controller, deployment},
+    load::Load,
+    samples,
+};
+use serde_json::{Value, json};
+
+const HELLO: [&str; 2] = ["hello from v1\n", "hello from v2\n"];
+
+fn hello(version: u32) -> String {
+    format!("file://{}", samples::sample("hello", version).unwrap().display())
+}
+
+fn join(controller: &Controller, name: &str, more: &[&str]) -> Base {
+    let mut arguments = vec!["--controller", &controller.url, "--base-name", name];
+    arguments.extend(more);
+    let base = Base::start(&arguments).unwrap();
+    controller.wait("bases", name, |base| ready(base)).unwrap();
+    base
+}
+
+fn ready(base: &Value) -> bool {
+    condition(base, "Ready")["status"] == "True"
+}
+
+fn condition<'a>(document: &'a Value, kind: &str) -> &'a Value {
+    let conditions = document["status"]["conditions"].as_array();
+    conditions.and_then(|conditions| conditions.iter().find(|condition| condition["type"] == kind)).unwrap_or(&Value::Null)
+}
+
+fn version(version: &str, url: &str) -> Value {
+    json!({"spec": {"template": {"spec": {"module": {"version": version, "url": url}}}}})
+}
+
+fn answer(base: &Base) -> String {
+    ureq::get(format!("http://{}/hello/", base.gateway)).call().unwrap().body_mut().read_to_string().unwrap()
+}
+
+#[test]
+fn a_new_version_rolls_over_the_bases_batch_by_batch_and_no_request_is_lost() {
+    let controller = Controller::start(&[]).unwrap();
+    let bases = ["a", "b", "c"].map(|name| join(&controller, name, &[]));
+    controller.create("moduledeployments", &deployment("hello", "1.0.0", &hello(1), 3)).unwrap();
+    let complete = controller.wait_progress("hello", "Completed").unwrap();
+    assert_eq!((&complete["status"]["availableReplicas"], &complete["status"]["replicas"]), (&json!(3), &json!(3)));
+    let loads = bases.each_ref().map(|base| Load::new(base.gateway, "/hello/", 2, &HELLO).start().unwrap());
+    controller.patch("moduledeployments", "hello", &version("2.0.0", &hello(2))).unwrap();
+    let complete = controller.wait_progress("hello", "Completed").unwrap();
+    assert_eq!(complete["status"]["releaseStatus"]["realBatchCount"], 3);
+    std::thread::sleep(Duration::from_millis(200));
+    for (load, base) in loads.into_iter().zip(&bases) {
+        let report = load.stop().unwrap();
+        assert_eq!(report.lost, 0, "{:?}", report.failures);
+        assert!(report.bodies.contains_key(HELLO[0].as_bytes()) && report.bodies.contains_key(HELLO[1].as_bytes()));
+        assert_eq!(answer(base), HELLO[1]);
+        assert_eq!(base.api.modules().unwrap().len(), 1, "the old version is gone");
+    }
+    controller.delete("moduledeployments", "hello").unwrap();
+    controller.wait("moduledeployments", "hello", Value::is_null).unwrap();
+    assert!(bases.iter().all(|base| base.api.modules().unwrap().is_empty()));
+    let left = controller.get("modules", "").unwrap();
+    assert!(left["items"].as_array().unwrap().is_empty(), "{left}");
+}
+
+#[test]
+fn a_controller_that_is_killed_in_the_middle_of_a_rollout_goes_on_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut controller = Controller::start_in(folder.path(), "127.0.0.1:0", &[]).unwrap();
+    let bases = ["a", "b", "c"].map(|name| join(&controller, name, &[]));
+    let mut document = deployment("hello", "1.0.0", &hello(1), 3);
+    document["spec"]["operationStrategy"]["grayTimeBetweenBatchSeconds"] = json!(1);
+    controller.create("moduledeployments", &document).unwrap();
+    controller.wait_progress("hello", "Completed").unwrap();
+    let loads = bases.each_ref().map(|base| Load::new(base.gateway, "/hello/", 2, &HELLO).start().unwrap());
+    controller.patch("moduledeployments", "hello", &version("2.0.0", &hello(2))).unwrap();
+    controller.wait("moduledeployments", "hello", |document| document["status"]["updatedAvailableReplicas"] == 1).unwrap();
+    let listen = controller.url.trim_start_matches("http://").to_owned();
+    controller.kill();
+    let controller = Controller::start_in(folder.path(), &listen, &[]).unwrap();
+    controller.wait_progress("hello", "Completed").unwrap();
+    for load in loads {
+        let report = load.stop().unwrap();
+        assert_eq!(report.lost, 0, "{:?}", report.failures);
+    }
+    assert!(bases.iter().all(|base| answer(base) == HELLO[1]));
+}
+
+#[test]
+fn what_somebody_removes_by_hand_and_what_a_base_forgets_comes_back() {
+    let controller = Controller::start(&[]).unwrap();
+    let base = join(&controller, "a", &[]);
+    controller.create("moduledeployments", &deployment("hello", "1.0.0", &hello(1), 1)).unwrap();
+    controller.wait_progress("hello", "Completed").unwrap();
+    base.api.delete("/v1/modules/hello/1.0.0").unwrap();
+    let modules = controller.get("modules", "").unwrap();
+    let name = modules["items"][0]["metadata"]["name"].as_str().unwrap().to_owned();
+    let since = |module: &Value| module["status"]["last_transition_time"].as_str().unwrap_or_default().to_owned();
+    let before = since(&modules["items"][0]);
+    controller.wait("modules", &name, |module| module["status"]["status"] == "Available" && since(module) != before).unwrap();
+    assert_eq!(answer(&base), HELLO[0]);
+    drop(base);
+    // Another one takes its name, and has nothing of it.
+    let base = Base::start(&["--controller", &controller.url, "--base-name", "a"]).unwrap();
+    let end = std::time::Instant::now() + Duration::from_secs(60);
+    while base.api.modules().unwrap().is_empty() {
+        assert!(std::time::Instant::now() < end, "{}", controller.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    controller.wait("modules", &name, |module| module["status"]["status"] == "Available").unwrap();
+    assert_eq!(answer(&base), HELLO[0]);
+}
+
+#[test]
+fn a_version_that_does_not_start_fails_the_rollout_and_the_one_before_serves_on_and_can_be_returned_to() {
+    let controller = Controller::start(&[]).unwrap();
+    let bases = ["a", "b"].map(|name| join(&controller, name, &[]));
+    controller.create("moduledeployments", &deployment("hello", "1.0.0", &hello(1), 2)).unwrap();
+    controller.wait_progress("hello", "Completed").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let junk = folder.path().join("junk.wasm");
+    std::fs::write(&junk, b"this is no component").unwrap();
+    let load = Load::new(bases[0].gateway, "/hello/", 2, &HELLO[..1]).start().unwrap();
+    controller.patch("moduledeployments", "hello", &version("2.0.0", &format!("file://{}", junk.display()))).unwrap();
+    let failed = controller.wait_progress("hello", "Failed").unwrap();
+    let failure = condition(&failed, "ReplicaFailure");
+    assert_eq!((&failure["status"], &failure["reason"]), (&json!("True"), &json!("PackageInvalid")), "{failure}");
+    assert_eq!(failed["status"]["updatedReplicas"], 1, "the second batch has not begun");
+    controller.patch("moduledeployments", "hello", &json!({"spec": {"rollbackTo": {"revision": 0}}})).unwrap();
+    controller.wait_progress("hello", "Completed").unwrap();
+    let report = load.stop().unwrap();
+    assert_eq!(report.lost, 0, "{:?}", report.failures);
+    assert!(bases.iter().all(|base| answer(base) == HELLO[0] && base.api.modules().unwrap().len() == 1));
+}
+
+#[test]
+fn kubectl_applies_scales_waits_and_deletes() {
+    let controller = Controller::start(&[]).unwrap();
+    let _bases = ["a", "b"].map(|name| join(&controller, name, &["--base-labels", "zone=x"]));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("hello.json");
+    let mut document = deployment("hello", "1.0.0", &hello(1), 1);
+    document["spec"]["replicas"] = json!(1);
+    std::fs::write(&file, document.to_string()).unwrap();
+    let kubectl = |arguments: &[&str]| {
+        let output = Command::new("kubectl").arg("--kubeconfig").arg(controller.kubeconfig()).args(arguments).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "kubectl {arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
+        text
+    };
+    kubectl(&["apply", "-f", file.to_str().unwrap()]);
+    kubectl(&["wait", "--for=condition=Available", "--timeout=60s", "mddeploy/hello"]);
+    kubectl(&["scale", "--replicas=2", "mddeploy/hello"]);
+    kubectl(&["wait", "--for=jsonpath={.status.availableReplicas}=2", "--timeout=60s", "mddeploy/hello"]);
+    let modules = kubectl(&["get", "modules", "-o", "wide"]);
+    assert_eq!(modules.lines().filter(|line| line.contains("Available")).count(), 2, "{modules}");
+    assert!(kubectl(&["get", "bases", "-l", "zone=x", "-o", "name"]).lines().count() == 2);
+    kubectl(&["delete", "mddeploy/hello", "--timeout=60s"]);
+    assert_eq!(kubectl(&["get", "modules", "-o", "name"]), "");
+}

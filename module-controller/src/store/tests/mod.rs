@@ -29,7 +29,7 @@ struct Place {
 fn clock() -> (Arc<AtomicU64>, Box<dyn Fn(Duration)>) {
     let millis = Arc::new(AtomicU64::new(0));
     let passing = millis.clone();
-    (millis, Box::new(move |time| drop(passing.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::SeqCst))))
+    (millis, Box::new(move |time| _ = passing.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::SeqCst)))
 }
 
 fn memory() -> Place {

@@ -196,13 +196,13 @@ impl Scenario {
         self.report();
         for _ in 0..ENOUGH {
             match self.controller.plan(Time(self.now)) {
-                Some(Ok((key, plan))) => {
+                Some((key, Ok(plan))) => {
                     self.told.extend(plan.notes.into_iter().map(|note| (note.reason, note.message)));
                     if !self.commit(plan.writes) {
                         self.controller.again(key);
                     }
                 }
-                Some(Err((key, faults))) => panic!("the plan for {key} must not be carried out: {faults:?}"),
+                Some((key, Err(faults))) => panic!("the plan for {key} must not be carried out: {faults:?}"),
                 None => {
                     let gone = self.controller.gone(Time(self.now));
                     if !gone.is_empty() {

@@ -263,12 +263,12 @@ impl Simulation {
     fn work(&mut self) -> Result<(), Violation> {
         for _ in 0..1_000 {
             match self.controller.plan(Time(self.now)) {
-                Some(Ok((key, plan))) => {
+                Some((key, Ok(plan))) => {
                     if !self.commit(plan.writes) {
                         self.controller.again(key);
                     }
                 }
-                Some(Err((key, faults))) => {
+                Some((key, Err(faults))) => {
                     return Err(self.wrong(format!("the plan for {key} must not be carried out: {faults:?} {}", self.instances())));
                 }
                 None => {

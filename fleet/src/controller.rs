@@ -228,11 +228,8 @@ impl Controller {
     }
 
     /// The next plan to carry out, and its deployment. None once there is nothing to do. What it writes has to be told by
-    /// [`Controller::stored`] before the next plan is asked for.
-    ///
-    /// # Errors
-    /// A plan that must not be carried out, with what is wrong with it.
-    pub fn plan(&mut self, now: Time) -> Option<Result<(Key, Plan), (Key, Vec<Fault>)>> {
+    /// [`Controller::stored`] before the next plan is asked for. Where the plan must not be carried out, what is wrong with it.
+    pub fn plan(&mut self, now: Time) -> Option<(Key, Result<Plan, Vec<Fault>>)> {
         while let Some(key) = self.dirty.pop_first() {
             let plan = plan::plan(&self.world, &key, now, &self.settings);
             if let Some(at) = plan.wake {
@@ -246,7 +243,7 @@ impl Controller {
                 continue;
             }
             let faults = lint::lint(&self.world, &key, &plan);
-            return Some(if faults.is_empty() { Ok((key, plan)) } else { Err((key, faults)) });
+            return Some((key, if faults.is_empty() { Ok(plan) } else { Err(faults) }));
         }
         None
     }

@@ -127,7 +127,7 @@ fn going(module: &Module, found: Option<&ModuleReport>, base_ready: bool, now: T
         None if base_ready => next.metadata.finalizers.retain(|finalizer| finalizer != FINALIZER),
         None | Some(_) => end(&mut next, now),
     }
-    (next != *module).then(|| Write::Update(Document::Module(next)))
+    (next != *module).then_some(Write::Update(Document::Module(next)))
 }
 
 /// What to write about an instance, of which the base says `found`.
@@ -172,7 +172,7 @@ fn seen(world: &World, module: &Module, found: Option<&ModuleReport>, base_ready
             enter(&mut next, Phase::Prepare, now);
         }
     }
-    (next != *module).then(|| Write::Update(Document::Module(next)))
+    (next != *module).then_some(Write::Update(Document::Module(next)))
 }
 
 fn enter(module: &mut Module, phase: Phase, now: Time) {
@@ -215,7 +215,7 @@ pub fn ordered(module: &Module, now: Time) -> Option<Write> {
         enter(&mut next, Phase::Upgrading, now);
         next.status.observed_generation = next.metadata.generation;
     }
-    (next != *module).then(|| Write::Update(Document::Module(next)))
+    (next != *module).then_some(Write::Update(Document::Module(next)))
 }
 
 /// What to write after an order for `module` was refused or failed. Nothing where the base was not reached: its silence is noticed.
@@ -231,7 +231,7 @@ pub fn refused(module: &Module, failure: &Failure, settings: &Settings, now: Tim
         next.status.next_attempt_time = Some(now.after(settings.pause(next.status.failed_attempts)));
         fail(&mut next, failure, now);
     }
-    (next != *module).then(|| Write::Update(Document::Module(next)))
+    (next != *module).then_some(Write::Update(Document::Module(next)))
 }
 
 /// What to write about a base that has been silent since `since`, and its instances.

@@ -29,6 +29,18 @@ impl Postgres {
     /// # Errors
     /// Where PostgreSQL is not installed, or does not come up.
     pub fn start(database: &str) -> Result<Self, Error> {
+        Self::with(database, "-c fsync=off")
+    }
+
+    /// The same, with every commit on the disk before it is answered: where that is what is measured.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn durable(database: &str) -> Result<Self, Error> {
+        Self::with(database, "")
+    }
+
+    fn with(database: &str, settings: &str) -> Result<Self, Error> {
         let programs = programs()?;
         let folder = tempfile::tempdir()?;
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777))?;
@@ -36,7 +48,7 @@ impl Postgres {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let postgres = Self { folder, programs, port };
         postgres.run("initdb", &["-D", &postgres.data(), "-U", USER, "-A", "trust", "-N", "-E", "UTF8"])?;
-        let settings = format!("-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories='' -c fsync=off");
+        let settings = format!("-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories='' {settings}");
         postgres.run("pg_ctl", &["-D", &postgres.data(), "-w", "-l", &postgres.path("server.log"), "-o", &settings, "start"])?;
         postgres.run("createdb", &["-h", "127.0.0.1", "-p", &port.to_string(), "-U", USER, database])?;
         Ok(postgres)

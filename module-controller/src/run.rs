@@ -9,7 +9,7 @@ use crate::{
     engine::{self, Counts, Start},
     listen,
     options::{Options, Problem},
-    store::{Sqlite, Store},
+    store::{Postgres, Sqlite, Store},
 };
 
 /// Runs a controller as `options` say, until `ending` is cancelled.
@@ -45,10 +45,10 @@ pub async fn run(options: Options, ending: CancellationToken) -> Result<(), Prob
 }
 
 async fn open(options: &Options) -> Result<Arc<dyn Store>, Problem> {
-    if options.database.is_some() {
-        return Err("PostgreSQL is not there yet; leave --database out".to_owned().into());
-    }
-    Ok(Arc::new(Sqlite::open(&options.data_dir()).map_err(problem)?))
+    Ok(match &options.database {
+        Some(url) => Arc::new(Postgres::connect(url).await.map_err(problem)?),
+        None => Arc::new(Sqlite::open(&options.data_dir()).map_err(problem)?),
+    })
 }
 
 fn problem(error: impl fmt::Display) -> Problem {

@@ -158,11 +158,11 @@ impl<'a> Planner<'a> {
         if release.progress == Progress::Completed || release.rejected_revision == release.update_revision {
             self.note(true, "NothingToAbort", "no rollout is under way".to_owned());
         } else {
-            self.reject("RolloutAborted", "it was given up by request".to_owned());
+            self.reject("RolloutAborted", "it was given up by request");
         }
     }
 
-    fn reject(&mut self, reason: &'static str, why: String) {
+    fn reject(&mut self, reason: &'static str, why: &str) {
         let release = self.release();
         release.rejected_revision = release.update_revision.clone();
         release.next_reconcile_time = None;
@@ -332,7 +332,7 @@ impl<'a> Planner<'a> {
         let release = &self.next.status.release_status;
         let returns = self.next.spec.operation_strategy.auto_revert && !release.stable_revision.is_empty() && self.replaces();
         if returns {
-            return self.reject("RolloutReverted", format!("{reason}: {message}"));
+            return self.reject("RolloutReverted", &format!("{reason}: {message}"));
         }
         if release.progress != Progress::Failed {
             self.note(true, "RolloutFailed", format!("{reason}: {message}"));

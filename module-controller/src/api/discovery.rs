@@ -39,7 +39,9 @@ fn of_fleet(group: &'static str) -> Vec<Resource> {
         .flat_map(|kind| {
             let scale = matches!(kind, Kind::ModuleDeployment | Kind::ModuleReplicaSet);
             let scale = scale.then(|| resource(kind, Some(("scale", ("autoscaling", "v1", "Scale")))));
-            [Some(resource(kind, None)), Some(resource(kind, Some(("status", (group, VERSION, kind.as_str()))))), scale].into_iter().flatten()
+            [Some(resource(kind, None)), Some(resource(kind, Some(("status", (group, VERSION, kind.as_str()))))), scale]
+                .into_iter()
+                .flatten()
         })
         .collect()
 }
@@ -70,7 +72,8 @@ fn of_core() -> Vec<Resource> {
 }
 
 fn of_reviews(group: &'static str) -> Vec<Resource> {
-    let kinds: &[&'static str] = if group == "authorization.k8s.io" { &["SelfSubjectAccessReview", "SelfSubjectRulesReview"] } else { &["SelfSubjectReview"] };
+    let kinds: &[&'static str] =
+        if group == "authorization.k8s.io" { &["SelfSubjectAccessReview", "SelfSubjectRulesReview"] } else { &["SelfSubjectReview"] };
     let resource = |kind: &&'static str| Resource {
         plural: format!("{}s", kind.to_lowercase()),
         singular: kind.to_lowercase(),

@@ -201,7 +201,7 @@ impl<'a> Reigning<'a> {
         let mut overtaken = Vec::new();
         loop {
             let begun = Instant::now();
-            let Some(planned) = self.controller.plan(now()) else {
+            let Some((key, planned)) = self.controller.plan(now()) else {
                 let gone = self.controller.gone(now());
                 if gone.is_empty() {
                     break;
@@ -211,7 +211,7 @@ impl<'a> Reigning<'a> {
             };
             self.engine.counts.planned(begun.elapsed());
             match planned {
-                Ok((key, plan)) => {
+                Ok(plan) => {
                     match self.commit(plan.writes).await {
                         Ok(()) => {}
                         // Once its cause is known.
@@ -225,7 +225,7 @@ impl<'a> Reigning<'a> {
                         }
                     }
                 }
-                Err((key, faults)) => {
+                Err(faults) => {
                     self.engine.counts.refused_plans.inc();
                     let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
                     let message = format!("a plan was not carried out, since {}", faults.join("; "));

@@ -4,14 +4,20 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use ark_model::{Failure, InstallOrder, ModuleId, Reason, State, report::{BaseReport, ModuleReport}};
+use ark_model::{
+    Failure, InstallOrder, ModuleId, Reason, State,
+    report::{BaseReport, ModuleReport},
+};
 use axum::{
     Json,
     extract::State as Shared,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use fleet::{Command, Outcome, admission, resource::{Document, Key, Kind}};
+use fleet::{
+    Command, Outcome, admission,
+    resource::{Document, Key, Kind},
+};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;

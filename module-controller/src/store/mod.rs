@@ -7,6 +7,7 @@ mod group;
 mod lease;
 mod load;
 pub mod memory;
+pub mod postgres;
 pub mod sqlite;
 mod stamp;
 mod state;
@@ -22,6 +23,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
 pub use memory::Memory;
+pub use postgres::Postgres;
 pub use sqlite::Sqlite;
 
 /// The most bytes of one document, as JSON.

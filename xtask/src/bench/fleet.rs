@@ -77,8 +77,8 @@ fn plan_all(controller: &mut Controller, versions: &mut Versions) -> Result<(usi
         let begun = Instant::now();
         let planned = controller.plan(Time(1_000));
         seconds += begun.elapsed().as_secs_f64();
-        let Some(planned) = planned else { return Ok((placed, seconds)) };
-        let (_, plan) = planned.map_err(|(key, faults)| format!("the plan for {key} must not be carried out: {faults:?}"))?;
+        let Some((key, planned)) = planned else { return Ok((placed, seconds)) };
+        let plan = planned.map_err(|faults| format!("the plan for {key} must not be carried out: {faults:?}"))?;
         placed += plan.writes.iter().filter(|write| matches!(write, Write::Create(Document::Module(_)))).count();
         versions.commit(controller, plan.writes);
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::*;
-use crate::store::Sqlite;
+use crate::store::{Sqlite, postgres::tests::Database};
 
 /// Says where the store of the process to be killed is.
 const PLACE: &str = "STORE_TO_CRASH";
@@ -15,8 +15,12 @@ const PLACE: &str = "STORE_TO_CRASH";
 #[test]
 fn commits_until_it_is_killed() {
     let Ok(place) = std::env::var(PLACE) else { return };
-    let store = Arc::new(Sqlite::open(std::path::Path::new(&place)).unwrap());
     runtime().block_on(async {
+        let store: Arc<dyn Store> = if place.starts_with("postgres:") {
+            Arc::new(Postgres::connect(&place).await.unwrap())
+        } else {
+            Arc::new(Sqlite::open(std::path::Path::new(&place)).unwrap())
+        };
         let writers = (0..8).map(|writer| {
             let store = store.clone();
             tokio::spawn(async move {
@@ -85,4 +89,18 @@ fn a_kill_loses_nothing_that_sqlite_answered() {
         runtime().block_on(nothing_is_lost(&store, &answered));
     }
     assert!(answered.len() > 3000);
+}
+
+#[test]
+fn a_kill_loses_nothing_that_postgres_answered() {
+    let database = Database::new();
+    let mut answered = Vec::new();
+    for round in 0..8 {
+        answered.extend(killed_after(&database.url(), 5 + round * 17));
+        runtime().block_on(async {
+            let store = Postgres::connect(&database.url()).await.unwrap();
+            nothing_is_lost(&store, &answered).await;
+        });
+    }
+    assert!(answered.len() > 400);
 }

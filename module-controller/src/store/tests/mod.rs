@@ -16,7 +16,9 @@ use std::{
 
 use fleet::resource::{Base, Document, Key, Kind, Meta, Time, Write};
 
-use super::{Change, LEASE, Listing, MAX_BYTES, MAX_WRITES, Memory, Reign, Store, StoreError, sqlite};
+use tokio::runtime::Runtime;
+
+use super::{Change, LEASE, Listing, MAX_BYTES, MAX_WRITES, Memory, Postgres, Reign, Store, StoreError, postgres, sqlite};
 
 /// An empty store to be asked.
 struct Place {
@@ -29,23 +31,31 @@ struct Place {
 fn clock() -> (Arc<AtomicU64>, Box<dyn Fn(Duration)>) {
     let millis = Arc::new(AtomicU64::new(0));
     let passing = millis.clone();
-    (millis, Box::new(move |time| drop(passing.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::SeqCst))))
+    (millis, Box::new(move |time| _ = passing.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::SeqCst)))
 }
 
-fn memory() -> Place {
+fn memory(_: &Runtime) -> Place {
     let (millis, pass) = clock();
     let store = Arc::new(Memory::simulated(1, move || Time(1_000 + millis.load(Ordering::SeqCst))));
     Place { store, pass, _holds: Box::new(()) }
 }
 
-fn sqlite() -> Place {
+fn sqlite(_: &Runtime) -> Place {
     let (millis, pass) = clock();
     let data = tempfile::tempdir().unwrap();
     let store = Arc::new(sqlite::tests::timed(data.path(), move || Duration::from_millis(millis.load(Ordering::SeqCst))));
     Place { store, pass, _holds: Box::new(data) }
 }
 
-pub(super) fn runtime() -> tokio::runtime::Runtime {
+fn postgres(runtime: &Runtime) -> Place {
+    let database = Arc::new(postgres::tests::Database::new());
+    let store = Arc::new(runtime.block_on(Postgres::connect(&database.url())).unwrap());
+    let passing = database.clone();
+    let pass = Box::new(move |time: Duration| _ = passing.query(&format!("UPDATE fleet.state SET until = until - {}", time.as_millis())));
+    Place { store, pass, _holds: Box::new(database) }
+}
+
+pub(super) fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
@@ -74,6 +84,10 @@ fn update(seen: &Document, change: impl FnOnce(&mut Base)) -> Write {
     Write::Update(document)
 }
 
+pub(super) fn set_modules(seen: &Document, modules: impl FnOnce(u32) -> u32) -> Write {
+    update(seen, |base| base.status.modules = modules(base.status.modules))
+}
+
 fn delete(seen: &Document) -> Write {
     Write::Delete { kind: seen.kind(), key: seen.key(), resource_version: seen.meta().resource_version.clone() }
 }
@@ -100,8 +114,9 @@ macro_rules! promises {
     (@ $store:ident { $($sentence:ident)* }) => { $(
         #[test]
         fn $sentence() {
-            let place = super::super::$store();
-            super::super::runtime().block_on(super::$sentence(&place));
+            let runtime = super::super::runtime();
+            let place = super::super::$store(&runtime);
+            runtime.block_on(super::$sentence(&place));
         }
     )* };
 }
@@ -109,7 +124,7 @@ macro_rules! promises {
 mod promises {
     use super::*;
 
-    promises!(memory, sqlite: {
+    promises!(memory, sqlite, postgres: {
         what_is_created_is_read_back_as_it_was_stamped
         nothing_is_created_twice
         a_change_decided_on_an_old_version_is_refused

@@ -148,8 +148,9 @@ async fn run(store: &dyn Store, namespace: &str, commits: Vec<Vec<Step>>) {
     assert_eq!(replayed.into_values().collect::<Vec<_>>(), list().await);
 }
 
-fn random_commits_come_to_what_they_should(place: &Place, cases: u32) {
+fn random_commits_come_to_what_they_should(place: fn(&Runtime) -> Place, cases: u32) {
     let (runtime, case) = (runtime(), AtomicU64::new(0));
+    let place = place(&runtime);
     let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
     let tried = TestRunner::new(config).run(&steps(), |commits| {
         let namespace = format!("case{}", case.fetch_add(1, Ordering::SeqCst));
@@ -161,10 +162,15 @@ fn random_commits_come_to_what_they_should(place: &Place, cases: u32) {
 
 #[test]
 fn random_commits_come_to_what_they_should_in_memory() {
-    random_commits_come_to_what_they_should(&memory(), 500);
+    random_commits_come_to_what_they_should(memory, 500);
 }
 
 #[test]
 fn random_commits_come_to_what_they_should_in_sqlite() {
-    random_commits_come_to_what_they_should(&sqlite(), 40);
+    random_commits_come_to_what_they_should(sqlite, 40);
+}
+
+#[test]
+fn random_commits_come_to_what_they_should_in_postgres() {
+    random_commits_come_to_what_they_should(postgres, 20);
 }

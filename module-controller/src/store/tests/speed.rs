@@ -26,9 +26,9 @@ async fn writes(store: Arc<dyn Store>, writers: usize, each: usize) -> f64 {
     count / start.elapsed().as_secs_f64()
 }
 
-fn measure(name: &str, place: &Place) {
+fn measure(name: &str, runtime: &Runtime, store: &Arc<dyn Store>) {
     for (writers, each) in [(1, 200), (16, 200), (64, 200), (256, 100)] {
-        let rate = runtime().block_on(writes(place.store.clone(), writers, each));
+        let rate = runtime.block_on(writes(store.clone(), writers, each));
         println!("{name}: {writers} writers, {rate:.0} durable commits a second");
     }
 }
@@ -36,5 +36,14 @@ fn measure(name: &str, place: &Place) {
 #[test]
 #[ignore = "a measurement"]
 fn durable_writes_a_second_in_sqlite() {
-    measure("sqlite", &sqlite());
+    let runtime = runtime();
+    measure("sqlite", &runtime, &sqlite(&runtime).store);
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn durable_writes_a_second_in_postgres() {
+    let (runtime, database) = (runtime(), postgres::tests::Database::durable());
+    let store: Arc<dyn Store> = Arc::new(runtime.block_on(Postgres::connect(&database.url())).unwrap());
+    measure("postgres", &runtime, &store);
 }

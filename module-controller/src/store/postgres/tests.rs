@@ -1,0 +1,170 @@
+use std::sync::{Mutex, Weak};
+
+use super::*;
+use crate::store::tests::{base, create, everything, runtime, set_modules};
+
+/// One server for all the tests that run at a time.
+static SERVER: Mutex<Weak<harness::postgres::Postgres>> = Mutex::new(Weak::new());
+
+/// An empty database.
+pub(in crate::store) struct Database {
+    server: Arc<harness::postgres::Postgres>,
+    name: String,
+}
+
+impl Database {
+    pub(in crate::store) fn new() -> Self {
+        let mut shared = SERVER.lock().unwrap_or_else(PoisonError::into_inner);
+        let server = shared.upgrade().unwrap_or_else(|| Arc::new(harness::postgres::Postgres::start("first").unwrap()));
+        *shared = Arc::downgrade(&server);
+        drop(shared);
+        let name = format!("t{:016x}", fastrand::u64(..));
+        server.query("first", &format!("CREATE DATABASE {name}")).unwrap();
+        Self { server, name }
+    }
+
+    /// On a server of its own, whose commits are on the disk.
+    pub(in crate::store) fn durable() -> Self {
+        Self { server: Arc::new(harness::postgres::Postgres::durable("first").unwrap()), name: "first".to_owned() }
+    }
+
+    pub(in crate::store) fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{}", self.server.port, self.name)
+    }
+
+    pub(in crate::store) fn query(&self, statement: &str) -> String {
+        self.server.query(&self.name, statement).unwrap()
+    }
+}
+
+#[test]
+fn controllers_that_start_together_make_the_schema_once_and_see_one_another() {
+    let database = Database::new();
+    runtime().block_on(async {
+        let all = futures_util::future::join_all((0..4).map(|_| async { Postgres::connect(&database.url()).await.unwrap() })).await;
+        assert_eq!(database.query("SELECT count(*) FROM fleet.version"), "1");
+        let mut watch = all[3].watch(1).await.unwrap();
+        for (place, store) in all.iter().enumerate() {
+            let made = create(store, &format!("b{place}")).await;
+            for other in &all {
+                assert_eq!(other.get(Kind::Base, made.after.key()).await.unwrap(), Some(made.after.clone()), "read after it was answered");
+            }
+            assert_eq!(watch.recv().await.unwrap()[0].after, made.after);
+        }
+    });
+}
+
+#[test]
+fn controllers_that_write_at_the_same_time_lose_no_update_and_tell_it_in_order() {
+    let database = Database::new();
+    runtime().block_on(async {
+        let stores = [Postgres::connect(&database.url()).await.unwrap(), Postgres::connect(&database.url()).await.unwrap()];
+        let stores = stores.map(Arc::new);
+        let mut watches = [stores[0].watch(1).await.unwrap(), stores[1].watch(1).await.unwrap()];
+        create(&*stores[0], "a").await;
+        let writers: Vec<_> = (0..8).map(|writer| tokio::spawn(count_up(stores[writer % 2].clone(), 20))).collect();
+        for writer in writers {
+            writer.await.unwrap();
+        }
+        assert_eq!(modules(&stores[0]).await, 160);
+        for watch in &mut watches {
+            for revision in 2..=162 {
+                assert_eq!(watch.recv().await.unwrap()[0].revision, revision);
+            }
+        }
+    });
+}
+
+/// Adds so many to the modules of base `a`, one by one.
+async fn count_up(store: Arc<Postgres>, times: u32) {
+    for _ in 0..times {
+        loop {
+            let seen = store.get(Kind::Base, Key::new("ns", "a")).await.unwrap().unwrap();
+            match store.commit(vec![set_modules(&seen, |modules| modules + 1)], None).await {
+                Ok(_) => break,
+                Err(StoreError::Conflict { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+}
+
+async fn modules(store: &Postgres) -> u32 {
+    match &*store.get(Kind::Base, Key::new("ns", "a")).await.unwrap().unwrap() {
+        fleet::resource::Document::Base(base) => base.status.modules,
+        _ => panic!(),
+    }
+}
+
+#[test]
+fn connections_that_break_lose_no_write_and_do_none_twice() {
+    let database = Database::new();
+    runtime().block_on(async {
+        let store = Arc::new(Postgres::connect(&database.url()).await.unwrap());
+        let mut watch = store.watch(1).await.unwrap();
+        let writer = tokio::spawn({
+            let store = store.clone();
+            async move {
+                for number in 0..300 {
+                    // One that was done and tried again would be refused as being there already.
+                    store.commit(vec![Write::Create(base(&format!("b{number}"), 0))], None).await.unwrap();
+                }
+            }
+        });
+        for number in 0..300 {
+            assert_eq!(watch.recv().await.unwrap()[0].after.meta().name, format!("b{number}"));
+            if number % 30 == 0 {
+                database.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'module-controller' AND datname = current_database()");
+            }
+        }
+        writer.await.unwrap();
+        assert_eq!(everything(&*store).await.documents.len(), 300);
+    });
+}
+
+#[test]
+fn who_was_away_for_longer_than_changes_are_kept_ends_its_watchers_and_has_all() {
+    let database = Database::new();
+    runtime().block_on(async {
+        let (store, other) = (Postgres::connect(&database.url()).await.unwrap(), Postgres::connect(&database.url()).await.unwrap());
+        let mut watch = store.watch(1).await.unwrap();
+        // As if all of it had happened in between: the other one's changes are gone before we hear of them.
+        database.query("CREATE FUNCTION forget() RETURNS trigger AS 'BEGIN DELETE FROM fleet.changes; NEW.compacted = NEW.revision; RETURN NEW; END' LANGUAGE plpgsql");
+        database.query("CREATE TRIGGER forget BEFORE UPDATE ON fleet.state FOR EACH ROW EXECUTE FUNCTION forget()");
+        let made = create(&other, "a").await;
+        assert!(watch.recv().await.is_none());
+        let listing = everything(&store).await;
+        assert_eq!((listing.documents, listing.revision), (vec![made.after], made.revision));
+        assert!(matches!(store.watch(1).await, Err(StoreError::Compacted { .. })));
+    });
+}
+
+#[test]
+fn a_database_of_every_released_version_is_brought_forward_and_none_of_a_later_one_touched() {
+    for released in [include_str!("released/1.sql")] {
+        let database = Database::new();
+        database.query(released);
+        runtime().block_on(async {
+            let store = Postgres::connect(&database.url()).await.unwrap();
+            let listing = everything(&store).await;
+            assert_eq!((listing.documents.len(), listing.revision), (1, 4));
+            let mut watch = store.watch(2).await.unwrap();
+            let told: Vec<_> =
+                std::iter::from_fn(|| watch.try_recv().ok()).map(|changes| (changes[0].revision, changes[0].removed)).collect();
+            assert_eq!(told, [(3, false), (4, true)]);
+            assert_eq!(store.lead("a".into(), String::new()).await.unwrap(), Some(Reign { epoch: 8 }));
+            create(&store, "another").await;
+        });
+        database.query("INSERT INTO fleet.version VALUES (1000)");
+        let refused = runtime().block_on(Postgres::connect(&database.url())).err().unwrap().to_string();
+        assert!(refused.contains("version 1000"), "{refused}");
+    }
+}
+
+#[test]
+fn a_database_that_is_not_there_is_said_to_be_and_its_password_is_not() {
+    for url in ["postgres://user:secret@127.0.0.1:1/none", "postgres://user:secret@127.0.0.1:port/none"] {
+        let refused = runtime().block_on(Postgres::connect(url)).err().unwrap().to_string();
+        assert!(refused.contains("database") && !refused.contains("secret"), "{refused}");
+    }
+}

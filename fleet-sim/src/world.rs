@@ -568,7 +568,7 @@ impl Simulation {
             // Good again: what was good before, or something new.
             match self.good.get(&deployment.metadata.name).cloned() {
                 Some(module) if module != deployment.spec.template.spec.module && self.rng.bool() => {
-                    deployment.spec.template.spec.module = module
+                    deployment.spec.template.spec.module = module;
                 }
                 Some(_) | None => self.new_version(&mut deployment, true),
             }
@@ -621,10 +621,8 @@ impl Simulation {
         for document in self.store.all() {
             if let Document::Module(module) = &**document {
                 let waits = module.metadata.label(label::MODULE_DEPLOYMENT).is_some_and(|name| waits_for_bases.contains(name));
-                if module.metadata.is_going() || module.status.status != Phase::Available {
-                    if !waits {
-                        return Some(format!("{} is {:?}: {}", module.metadata.name, module.status.status, module.status.message));
-                    }
+                if !waits && (module.metadata.is_going() || module.status.status != Phase::Available) {
+                    return Some(format!("{} is {:?}: {}", module.metadata.name, module.status.status, module.status.message));
                 }
                 wanted.insert((module.spec.base_name.clone(), observe::mark(&module.metadata.key())));
             }

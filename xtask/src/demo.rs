@@ -10,6 +10,7 @@ use std::{
 use harness::{
     Error,
     base::Base,
+    controller::{Controller, deployment},
     jvm::{self, JvmBase},
     load::{Load, Report},
     node, samples,
@@ -35,6 +36,8 @@ pub(crate) struct Show {
     answers: [&'static str; 2],
     /// What can be looked at besides, once all serve.
     besides: fn(&Base) -> Result<(), Error>,
+    /// What is shown at the end on a fleet of such bases, with figures for the report.
+    fleet: Option<fn() -> Result<Value, Error>>,
     /// Commands to try, with the base's API and gateway in place of `API` and `GATEWAY`.
     commands: &'static [&'static str],
 }
@@ -61,6 +64,7 @@ pub(crate) fn wasm(once: bool) -> Result<Show, Error> {
         path: "/hello/",
         answers: ["hello from v1\n", "hello from v2\n"],
         besides: take_an_order,
+        fleet: Some(roll_out),
         commands: &[
             "curl http://GATEWAY/hello/",
             "curl -d '{\"sku\":\"TEA-1\",\"quantity\":2}' http://GATEWAY/orders/orders -H 'content-type: application/json'",
@@ -99,6 +103,7 @@ pub(crate) fn jvm(once: bool) -> Result<Show, Error> {
         path: "/catalog/version",
         answers: ["v1", "v2"],
         besides: read_a_quote,
+        fleet: None,
         commands: &[
             "curl http://GATEWAY/catalog/items",
             "curl http://GATEWAY/quotes/stream",
@@ -132,6 +137,7 @@ pub(crate) fn node(once: bool) -> Result<Show, Error> {
         path: "/shop/version",
         answers: ["v1.0.0", "v2.0.0"],
         besides: read_the_menu,
+        fleet: None,
         commands: &[
             "curl http://GATEWAY/shop/items",
             "curl http://GATEWAY/menu/",
@@ -168,7 +174,8 @@ pub(crate) fn run(show: fn(bool) -> Result<Show, Error>, once: bool, json_output
         return Err("version 2 never answered".into());
     }
 
-    let summary = json!({
+    let fleet = show.fleet.map(|fleet| fleet()).transpose()?;
+    let mut summary = json!({
         "modules": base.api.modules()?.len(),
         "switches": 1,
         "requests": report.right + report.lost,
@@ -176,13 +183,49 @@ pub(crate) fn run(show: fn(bool) -> Result<Show, Error>, once: bool, json_output
         "installMs": Value::Object(install_ms),
         "firstRequestMs": first_request_ms,
     });
+    let mut lost = report.lost;
+    if let Some(fleet) = fleet {
+        lost += fleet["lost"].as_u64().unwrap_or_default();
+        summary["fleet"] = fleet;
+    }
     if json_output {
         println!("{summary}");
     }
-    if report.lost > 0 {
-        return Err(format!("{} requests were lost: {:?}", report.lost, report.failures).into());
+    if lost > 0 {
+        return Err(format!("{lost} requests were lost: {:?}", report.failures).into());
     }
     if once { show.base.end().map(drop) } else { stay(show) }
+}
+
+/// A controller, three bases that join it, and a version that follows another on them, batch by batch, under traffic.
+fn roll_out() -> Result<Value, Error> {
+    say("starting a controller, and three bases that join it");
+    let controller = Controller::start(&[])?;
+    let join = |name: &&str| Base::start(&["--controller", &controller.url, "--base-name", name]);
+    let bases: Vec<Base> = ["a", "b", "c"].iter().map(join).collect::<Result<_, _>>()?;
+    let package = |version| samples::sample("hello", version).map(|path| url(&path));
+    controller.create("moduledeployments", &deployment("hello", "1.0.0", &package(1)?, 3))?;
+    controller.wait("moduledeployments", "hello", |hello| hello["status"]["availableReplicas"] == 3)?;
+    controller.wait_progress("hello", "Completed")?;
+    say("hello 1.0.0 serves on all of them; version 2.0.0 follows in three batches");
+    let answers = ["hello from v1\n", "hello from v2\n"];
+    let load = |base: &Base| Load::new(base.gateway, "/hello/", CONNECTIONS / 4, &answers).start();
+    let loads: Vec<_> = bases.iter().map(load).collect::<Result<_, _>>()?;
+    std::thread::sleep(TRAFFIC);
+    let began = Instant::now();
+    let next = json!({"spec": {"template": {"spec": {"module": {"version": "2.0.0", "url": package(2)?}}}}});
+    controller.patch("moduledeployments", "hello", &next)?;
+    controller.wait_progress("hello", "Completed")?;
+    let ms = began.elapsed().as_secs_f64() * 1_000.0;
+    std::thread::sleep(TRAFFIC);
+    let reports: Vec<Report> = loads.into_iter().map(|load| load.stop()).collect::<Result<_, _>>()?;
+    let (lost, requests) = reports.iter().fold((0, 0), |(lost, all), report| (lost + report.lost, all + report.right + report.lost));
+    let [_, after] = answers;
+    if !reports.iter().all(|report| report.bodies.contains_key(after.as_bytes())) {
+        return Err("version 2 did not answer on every base".into());
+    }
+    say(&format!("the rollout took {ms:.1} ms; {requests} requests meanwhile, lost {lost}"));
+    Ok(json!({"bases": bases.len(), "batches": 3, "rolloutMs": ms, "requests": requests, "lost": lost}))
 }
 
 /// On the usual ports where they are free, so that the commands to try are the usual ones.

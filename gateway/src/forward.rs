@@ -122,13 +122,17 @@ fn without_prefix(uri: &Uri, prefix: usize) -> Option<Uri> {
 
 /// Headers that are about one connection only, and those that `Connection` names.
 fn hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(header::CONNECTION) {
-        let named: Vec<HeaderValue> = headers.get_all(header::CONNECTION).iter().cloned().collect();
-        for name in named.iter().flat_map(tokens) {
-            headers.remove(name);
-        }
-        headers.remove(header::CONNECTION);
+    // Nearly all say no more than whether the connection is kept.
+    let named: Vec<HeaderValue> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter(|value| !["keep-alive", "close"].contains(&value.to_str().unwrap_or_default()))
+        .cloned()
+        .collect();
+    for name in named.iter().flat_map(tokens) {
+        headers.remove(name);
     }
+    headers.remove(header::CONNECTION);
     for name in [header::TE, header::TRANSFER_ENCODING, header::UPGRADE, header::PROXY_AUTHORIZATION, KEEP_ALIVE, PROXY_CONNECTION] {
         headers.remove(name);
     }

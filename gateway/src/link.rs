@@ -7,11 +7,12 @@ use std::{
     path::Path,
     pin::{Pin, pin},
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Wake, Waker},
     time::Duration,
 };
 
 use bytes::Bytes;
+use futures_util::task::AtomicWaker;
 use http::{Request, Response};
 use hyper::{
     body::Incoming,
@@ -73,12 +74,29 @@ impl Stream {
     }
 }
 
+/// Whom a connection wakes: the task of the request that is on it. Between two requests nobody: the connection would else wake the task
+/// of the one before as soon as it is handed the next.
+#[derive(Default)]
+struct Driver(AtomicWaker);
+
+impl Wake for Driver {
+    fn wake(self: Arc<Self>) {
+        self.0.wake();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.wake();
+    }
+}
+
 /// A connection, and whatever is on it.
 pub(crate) struct Link {
     sender: http1::SendRequest<Body>,
     /// None once it has ended without leaving its stream to anybody.
     connection: Option<http1::Connection<TokioIo<Stream>, Body>>,
     over: bool,
+    driver: Arc<Driver>,
+    waker: Waker,
 }
 
 impl Link {
@@ -90,15 +108,23 @@ impl Link {
         let connecting = tokio::time::timeout(CONNECT, Stream::connect(place));
         let stream = connecting.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-        Ok(Box::new(Self { sender, connection: Some(connection), over: false }))
+        let driver = Arc::new(Driver::default());
+        let waker = Waker::from(Arc::clone(&driver));
+        Ok(Box::new(Self { sender, connection: Some(connection), over: false, driver, waker }))
     }
 
     /// Moves what there is to move; whether it has ended.
     pub(crate) fn drive(&mut self, context: &mut Context<'_>) -> bool {
         if let Some(connection) = self.connection.as_mut().filter(|_| !self.over) {
-            self.over = Pin::new(connection).poll(context).is_ready();
+            self.driver.0.register(context.waker());
+            self.over = Pin::new(connection).poll(&mut Context::from_waker(&self.waker)).is_ready();
         }
         self.over
+    }
+
+    /// Wakes nobody until it is driven again.
+    pub(crate) fn let_go(&self) {
+        drop(self.driver.0.take());
     }
 
     /// Whether it could take a request now: the one before has gone out, and its answer has come in.
@@ -118,11 +144,11 @@ impl Link {
     pub(crate) async fn exchange(&mut self, request: Request<Body>) -> Result<Response<Incoming>, TrySendError<Request<Body>>> {
         let mut answered = pin!(self.sender.try_send_request(request));
         poll_fn(|context| {
-            self.over = self.over || self.connection.as_mut().is_none_or(|connection| Pin::new(connection).poll(context).is_ready());
+            let is_over = self.drive(context);
             // Only the connection, which this very task drives, makes it ready. Woken by that too, the task would run once more for nothing.
             let mut unwoken = Context::from_waker(Waker::noop());
             let polled = answered.as_mut().poll(&mut unwoken);
-            if polled.is_pending() && self.over {
+            if polled.is_pending() && is_over {
                 // What was never taken off its queue comes back.
                 self.connection = None;
                 return answered.as_mut().poll(context);

@@ -147,6 +147,7 @@ impl Line {
     /// Back to the others, if it is at rest; closed else.
     pub(crate) fn rest(self) {
         if self.link.is_at_rest() {
+            self.link.let_go();
             self.pool.rest(self.number, self.link);
         }
     }

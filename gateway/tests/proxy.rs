@@ -426,7 +426,7 @@ fn an_answer_that_breaks_off_breaks_off_for_its_client_too() {
         stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\npart\r\n").unwrap();
     });
     let answer = Front::new(&place).get("/");
-    assert!(answer.ends_with("4\r\npart\r\n"), "{answer}");
+    assert!(!answer.ends_with("0\r\n\r\n"), "it looks whole: {answer}");
 }
 
 #[test]

@@ -38,6 +38,7 @@ impl Upstream for Joined {
 
     fn routed(&self, on: bool) {
         base::open(Arc::clone(&self.key), on);
+        self.server.routed(on);
     }
 
     fn keeps_prefix(&self) -> bool {

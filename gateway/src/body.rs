@@ -111,6 +111,8 @@ pub(crate) struct Stay {
     pub(crate) _place: Option<OwnedSemaphorePermit>,
     pub(crate) status: StatusCode,
     pub(crate) arrived: Instant,
+    /// How long its answer took, where it stays for longer than that.
+    pub(crate) took: Option<Duration>,
     pub(crate) observed: Option<Box<Observed>>,
 }
 
@@ -118,9 +120,10 @@ impl Drop for Stay {
     fn drop(&mut self) {
         let stats = &self.inside.0.stats;
         stats.ended();
-        stats.answered(self.status, self.arrived.elapsed());
+        let took = self.took.unwrap_or_else(|| self.arrived.elapsed());
+        stats.answered(self.status, took);
         if let Some(observed) = self.observed.take() {
-            observed.end(self.status, self.arrived.elapsed());
+            observed.end(self.status, took);
         }
     }
 }

@@ -65,7 +65,12 @@ pub(crate) fn inward<B>(request: &mut http::Request<B>, peer: Option<&Peer>, pre
         request.headers_mut().remove(FORWARDED_PREFIX);
     }
     let headers = request.headers_mut();
+    // The one coding that is the client's own to want: whoever answers has to know that it takes trailers.
+    let takes_trailers = headers.get(header::TE).is_some_and(|value| has_token(value, "trailers"));
     hop_by_hop(headers);
+    if takes_trailers {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    }
     if let Some(peer) = peer {
         forwarded_for(headers, &peer.address);
         headers.insert(FORWARDED_PROTO, HeaderValue::from_static(if peer.tls { "https" } else { "http" }));
@@ -117,14 +122,30 @@ fn without_prefix(uri: &Uri, prefix: usize) -> Option<Uri> {
 
 /// Headers that are about one connection only, and those that `Connection` names.
 fn hop_by_hop(headers: &mut HeaderMap) {
-    if let Some(connection) = headers.remove(header::CONNECTION) {
-        for name in connection.to_str().unwrap_or_default().split(',') {
-            headers.remove(name.trim());
-        }
+    // Nearly all say no more than whether the connection is kept.
+    let named: Vec<HeaderValue> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter(|value| !["keep-alive", "close"].contains(&value.to_str().unwrap_or_default()))
+        .cloned()
+        .collect();
+    for name in named.iter().flat_map(tokens) {
+        headers.remove(name);
     }
+    headers.remove(header::CONNECTION);
     for name in [header::TE, header::TRANSFER_ENCODING, header::UPGRADE, header::PROXY_AUTHORIZATION, KEEP_ALIVE, PROXY_CONNECTION] {
         headers.remove(name);
     }
+}
+
+/// What a header lists.
+fn tokens(value: &HeaderValue) -> impl Iterator<Item = &str> {
+    value.to_str().unwrap_or_default().split(',').map(str::trim)
+}
+
+/// Whether a header lists `token`.
+pub(crate) fn has_token(value: &HeaderValue, token: &str) -> bool {
+    tokens(value).any(|listed| listed.eq_ignore_ascii_case(token))
 }
 
 fn forwarded_for(headers: &mut HeaderMap, peer: &HeaderValue) {
@@ -165,10 +186,18 @@ mod tests {
 
     #[test]
     fn what_connection_names_goes_with_it() {
-        let mut headers: HeaderMap = [("connection", "close, X-Secret"), ("x-secret", "1"), ("te", "trailers"), ("x-kept", "1")]
-            .into_iter()
-            .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse::<HeaderValue>().unwrap()))
-            .collect();
+        let sent = [
+            ("connection", "close, X-Secret"),
+            ("connection", "x-other"),
+            ("x-secret", "1"),
+            ("x-other", "1"),
+            ("te", "gzip"),
+            ("x-kept", "1"),
+        ];
+        let mut headers = HeaderMap::new();
+        for (name, value) in sent {
+            headers.append(name, HeaderValue::from_static(value));
+        }
         hop_by_hop(&mut headers);
         assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-kept"]);
     }

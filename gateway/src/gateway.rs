@@ -17,9 +17,10 @@ use ark_model::{
     api::{RouteList, TrafficView},
 };
 use futures_util::future::BoxFuture;
-use http::{Request, Response, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
+use hyper::upgrade::OnUpgrade;
 use prometheus_client::registry::Registry;
 
 use crate::{
@@ -32,6 +33,7 @@ use crate::{
     stats::Stats,
     table::Table,
     trace::{Observed, Observer},
+    tunnel::{self, Upgrade},
     upstream::{Body, Endpoint},
 };
 
@@ -90,13 +92,19 @@ impl Gateway {
     }
 
     /// The same for a request that came from `peer`.
-    pub(crate) async fn answer(&self, request: Request<Body>, peer: Option<&Peer>) -> Response<Outbound> {
+    pub(crate) async fn answer(&self, mut request: Request<Body>, peer: Option<&Peer>) -> Response<Outbound> {
         let arrived = Instant::now();
-        let Some(inside) = self.find(&request) else { return self.answer_unrouted(request, peer).await };
+        let upgrade = Upgrade::of(&mut request);
+        let Some(inside) = self.find(&request) else { return self.answer_unrouted(request, peer, upgrade).await };
         let instance = Arc::clone(&inside.0);
         // From here on the request is counted when its stay ends, also where its client goes before.
-        let mut stay = Stay { inside, _place: None, status: crate::answer::status_of(Reason::Draining), arrived, observed: None };
+        let mut stay =
+            Stay { inside, _place: None, status: crate::answer::status_of(Reason::Draining), arrived, took: None, observed: None };
         match self.pass_on(&instance, request, peer, &mut stay).await {
+            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                stay.status = crate::answer::status_of(Reason::ModuleFailed);
+                self.switch(response, upgrade, Some(stay))
+            }
             Ok(response) => {
                 stay.status = response.status();
                 let pause = Duration::from_millis(instance.target.limits.request_deadline_ms);
@@ -113,12 +121,20 @@ impl Gateway {
     }
 
     /// What no module answers is the process's own to answer, where it answers anything.
-    async fn answer_unrouted(&self, mut request: Request<Body>, peer: Option<&Peer>) -> Response<Outbound> {
+    async fn answer_unrouted(
+        &self,
+        mut request: Request<Body>,
+        peer: Option<&Peer>,
+        upgrade: Option<(Upgrade, OnUpgrade)>,
+    ) -> Response<Outbound> {
         if let Some(own) = self.own.get() {
             let id = forward::inward(&mut request, peer, None);
             match own.call(request, &id).await {
                 Ok(mut response) => {
                     forward::outward(response.headers_mut(), &id);
+                    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                        return self.switch(response, upgrade, None);
+                    }
                     return response.map(Outbound::unbound);
                 }
                 Err(error) if error.reason == Reason::NoRoute => {}
@@ -130,6 +146,22 @@ impl Gateway {
         }
         self.unrouted.fetch_add(1, Ordering::Relaxed);
         self.refuse(Reason::NoRoute)
+    }
+
+    /// The answer to a client whose connection becomes one of another protocol: it is a stay until that ends.
+    fn switch(&self, mut response: Response<Body>, upgrade: Option<(Upgrade, OnUpgrade)>, mut stay: Option<Stay>) -> Response<Outbound> {
+        let Some((near, mut far)) = upgrade.and_then(|(upgrade, near)| Some((near, upgrade.far()?))) else {
+            return self.refuse(Reason::ModuleFailed);
+        };
+        if let Some(protocol) = far.protocol.take() {
+            response.headers_mut().insert(header::UPGRADE, protocol);
+        }
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        if let Some(stay) = &mut stay {
+            (stay.status, stay.took) = (response.status(), Some(stay.arrived.elapsed()));
+        }
+        tunnel::join(near, far, self.settings.tunnel_idle, stay);
+        response.map(Outbound::unbound)
     }
 
     /// Has `own` answer what no module answers: the process had a server before it became a base. Only the first counts.

@@ -30,7 +30,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::Sleep,
 };
 use tokio_rustls::TlsAcceptor;
@@ -155,11 +155,10 @@ impl Acceptor {
             };
             // Without it a small answer waits for the client's acknowledgement of the one before.
             let _ = stream.set_nodelay(true);
-            let stream = Stalling::new(stream, self.gateway.settings.write_timeout);
+            let stream = Stalling::new(stream, self.gateway.settings.write_timeout, place);
             let (gateway, server, watcher) = (Arc::clone(&self.gateway), server.clone(), graceful.watcher());
             let tls = self.tls.clone();
             tokio::spawn(async move {
-                let _place = place;
                 let peer = Peer::new(address, tls.is_some());
                 match tls {
                     None => connection(gateway, &server, watcher, stream, peer).await,
@@ -179,10 +178,7 @@ impl Acceptor {
     }
 }
 
-async fn accept(
-    listener: &TcpListener,
-    connections: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+async fn accept(listener: &TcpListener, connections: &Arc<Semaphore>) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let place = Arc::clone(connections).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, address) = listener.accept().await.inspect_err(|error| tracing::warn!(%error, "a connection was not accepted"))?;
     Ok((stream, address, place))
@@ -228,7 +224,7 @@ where
             Ok::<_, Infallible>(shared.gateway.answer(request, Some(&shared.peer)).await)
         }
     });
-    let served = server.serve_connection(TokioIo::new(stream), service);
+    let served = server.serve_connection_with_upgrades(TokioIo::new(stream), service);
     // The server itself knows no bound until it has seen which protocol the client speaks.
     let silent = async {
         tokio::time::sleep(longest).await;
@@ -245,18 +241,19 @@ where
 }
 
 pin_project! {
-    /// A stream that fails once its other end has taken nothing for too long.
+    /// A client's connection, whatever it is spoken on it. It fails once the client has taken nothing for too long.
     struct Stalling<S> {
         #[pin]
         stream: S,
         longest: Duration,
         timer: Option<Pin<Box<Sleep>>>,
+        _place: OwnedSemaphorePermit,
     }
 }
 
 impl<S> Stalling<S> {
-    fn new(stream: S, longest: Duration) -> Self {
-        Self { stream, longest, timer: None }
+    fn new(stream: S, longest: Duration, place: OwnedSemaphorePermit) -> Self {
+        Self { stream, longest, timer: None, _place: place }
     }
 }
 

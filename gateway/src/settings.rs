@@ -14,6 +14,9 @@ pub struct Settings {
     /// The longest pause in which a client takes nothing of an answer.
     /// Gain: a stalled reader holds no instance. Cost: none for clients that read. Default 30 s.
     pub write_timeout: Duration,
+    /// How long nothing may move on a connection that has become one of another protocol, WebSocket say; up to twice that may pass.
+    /// Gain: one whose client has silently gone holds no place of its module for ever. Cost: who says less often has to connect anew. Default 10 min.
+    pub tunnel_idle: Duration,
     /// Connections at a time; further ones wait to be accepted.
     /// Gain: bounds memory. Cost: at the bound, connecting takes as long as others are kept. Default 10,000.
     pub max_connections: usize,
@@ -31,6 +34,7 @@ impl Default for Settings {
             strip_prefix: true,
             head_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(30),
+            tunnel_idle: Duration::from_secs(600),
             max_connections: 10_000,
             max_streams: 256,
             max_head: 64 << 10,

@@ -7,4 +7,5 @@
 mod common;
 mod node_faults;
 mod node_path;
+mod node_sockets;
 mod support;

@@ -1,10 +1,10 @@
 //! What a new layer of libraries is going to be asked for: what it had loaded when it was here last, or else what the base has loaded of
-//! libraries with the same classes.
+//! the same names.
 
-use std::{ptr, sync::Arc};
+use std::sync::Arc;
 
 use ark_jvm::ahead::{Loaded, RecordKey, Records};
-use jni_sys::jobject;
+use jni_sys::jobjectArray;
 
 use crate::{
     jni::{Env, Thrown, object},
@@ -29,7 +29,7 @@ impl Record {
         tokio::task::spawn_blocking(move || {
             let recorded = record.records.read(record.key);
             vm::post(move |env| {
-                if let Err(thrown) = begin(env, &layer, recorded) {
+                if let Err(thrown) = begin(env, &layer, &recorded) {
                     tracing::debug!(name = %layer.name, %thrown, "nothing is loaded ahead of use");
                 }
             });
@@ -41,10 +41,7 @@ impl Record {
         tokio::spawn(async move {
             let known = Arc::clone(&self);
             let known = tokio::task::spawn_blocking(move || known.records.read(known.key).len()).await.unwrap_or(0);
-            let loaded = vm::run(move |env| {
-                let Some(loader) = layer.loader() else { return Vec::new() };
-                loaded(env, loader, known + known / GROWN).map(|loaded| of(&layer, loaded)).unwrap_or_default()
-            });
+            let loaded = vm::run(move |env| loaded(env, &layer, known + known / GROWN).unwrap_or_default());
             let Ok(loaded) = loaded.await else { return };
             if loaded.len() > known {
                 let written = tokio::task::spawn_blocking(move || self.records.write(self.key, &loaded)).await;
@@ -56,34 +53,27 @@ impl Record {
     }
 }
 
-fn begin(env: Env, layer: &Layer, recorded: Vec<Loaded>) -> Result<(), Thrown> {
+fn begin(env: Env, layer: &Layer, recorded: &[Loaded]) -> Result<(), Thrown> {
     let names = &vm::get().map_err(|ended| Thrown(ended.to_string()))?.names;
     let Some(loader) = layer.loader() else { return Ok(()) };
-    let wanted = if recorded.is_empty() { loaded(env, ptr::null_mut(), 0)? } else { recorded };
-    let lines: Vec<String> = of(layer, wanted).iter().map(Loaded::line).collect();
-    if lines.is_empty() {
-        return Ok(());
-    }
+    let lines: Vec<String> = recorded.iter().map(Loaded::line).collect();
     env.call_static_void(names.ahead.get(), names.begin_ahead, &[object(loader), object(env.strings(&lines)?)])
 }
 
-/// What a loader has, the base's where it is null, in the order in which it was loaded; nothing unless that is more than `known`.
-fn loaded(env: Env, loader: jobject, known: usize) -> Result<Vec<Loaded>, Thrown> {
-    let vm = vm::get().map_err(|ended| Thrown(ended.to_string()))?;
-    let classes = env.call_static(vm.names.ahead.get(), vm.names.loaded, &[object(loader)])?;
-    if env.length(classes) <= known {
-        return Ok(Vec::new());
-    }
-    Ok(env.each(classes, |class| {
-        let signature = vm.jvmti.signature(class);
-        let name = signature.strip_prefix('L')?.strip_suffix(';')?.replace('/', ".");
-        Some(Loaded { name, linked: vm.jvmti.is_linked(class) })
-    }))
+/// What a layer has, in the order in which it was loaded; nothing unless that is more than `known`.
+fn loaded(env: Env, layer: &Layer, known: usize) -> Result<Vec<Loaded>, Thrown> {
+    let names = &vm::get().map_err(|ended| Thrown(ended.to_string()))?.names;
+    let Some(loader) = layer.loader() else { return Ok(Vec::new()) };
+    let classes = env.call_static(names.ahead.get(), names.loaded, &[object(loader)])?;
+    Ok(if env.length(classes) > known { of(layer.path.get(), env, classes) } else { Vec::new() })
 }
 
-/// Those that come from the class path of `layer`.
-fn of(layer: &Layer, mut classes: Vec<Loaded>) -> Vec<Loaded> {
-    let Some(shelved) = shelf::get(layer.path.get()) else { return Vec::new() };
-    classes.retain(|class| matches!(shelved.place_of(&class.name), Place::Here { .. }));
-    classes
+/// Those of `classes` whose names the class path with this handle has.
+pub(crate) fn of(path: i64, env: Env, classes: jobjectArray) -> Vec<Loaded> {
+    let (Some(shelved), Ok(vm)) = (shelf::get(path), vm::get()) else { return Vec::new() };
+    env.each(classes, |class| {
+        let signature = vm.jvmti.signature(class);
+        let name = signature.strip_prefix('L')?.strip_suffix(';')?.replace('/', ".");
+        matches!(shelved.place_of(&name), Place::Here { .. }).then(|| Loaded { name, linked: vm.jvmti.is_linked(class) })
+    })
 }

@@ -4,7 +4,6 @@ import java.lang.invoke.MethodHandle;
 import java.lang.invoke.MethodType;
 import java.lang.reflect.Field;
 import java.util.HashMap;
-import java.util.List;
 import java.util.Map;
 
 /**
@@ -17,10 +16,11 @@ final class Ahead implements Runnable {
     private static final long PATIENCE_MILLIS = 2_000;
 
     private final ModuleLoader layer;
-    /** In the order in which they were asked for before, each behind {@code +} where it was linked then, behind {@code -} otherwise. */
-    private final String[] classes;
-    private final Map<String, Integer> places;
     private final Thread thread;
+    /** In the order in which they were asked for before, each behind {@code +} where it was linked then, behind {@code -} otherwise. */
+    private String[] classes;
+    /** Where each of them stands; null until that is known. */
+    private volatile Map<String, Integer> places;
     /** The place of the class that somebody else has just had to load. */
     private volatile int asked;
     private volatile boolean ended;
@@ -28,16 +28,15 @@ final class Ahead implements Runnable {
     private Ahead(ModuleLoader layer, String[] classes) {
         this.layer = layer;
         this.classes = classes;
-        this.places = new HashMap<>(classes.length * 2);
-        for (int at = 0; at < classes.length; at++) {
-            places.put(classes[at].substring(1), at);
-        }
         this.thread = new Thread(Module.Group.root(), this, "arklet ahead");
         thread.setContextClassLoader(ClassLoader.getSystemClassLoader());
         thread.setDaemon(true);
     }
 
-    /** Begins, where there is a second processor to do it on, and the layer is not on its way out. */
+    /**
+     * Begins, where there is a second processor to do it on, and the layer is not on its way out. Where {@code classes} is empty, it goes by what the
+     * base has loaded of the same names.
+     */
     static void begin(ModuleLoader layer, String[] classes) {
         if (Runtime.getRuntime().availableProcessors() > 1) {
             Ahead ahead = new Ahead(layer, classes);
@@ -47,16 +46,16 @@ final class Ahead implements Runnable {
         }
     }
 
-    /** The classes that a loader has, in the order in which they were loaded: the base's where it is null. */
+    /** The classes that a layer has, in the order in which they were loaded. */
     static Object[] loaded(ModuleLoader layer) throws Throwable {
-        List<Class<?>> classes = Sweep.classes(layer == null ? Base.loader() : layer);
-        return classes.toArray();
+        return Sweep.classes(layer).toArray();
     }
 
     /** The class {@code name} was not there when it was asked for. */
     void asked(String name) {
-        if (Thread.currentThread() != thread) {
-            Integer place = places.get(name);
+        Map<String, Integer> known = places;
+        if (known != null && Thread.currentThread() != thread) {
+            Integer place = known.get(name);
             if (place != null) {
                 asked = place;
             }
@@ -66,12 +65,27 @@ final class Ahead implements Runnable {
     /** Ends it, and waits for that: it holds the layer. */
     void end() throws InterruptedException {
         ended = true;
+        thread.interrupt();
         thread.join(PATIENCE_MILLIS);
+    }
+
+    /** What there is to load, once that can be told. */
+    private void find() throws Throwable {
+        if (classes.length == 0) {
+            Base.await();
+            classes = Native.known(layer.classPath, Sweep.classes(Base.loader()).toArray());
+        }
+        Map<String, Integer> found = new HashMap<>(classes.length * 2);
+        for (int at = 0; at < classes.length; at++) {
+            found.put(classes[at].substring(1), at);
+        }
+        places = found;
     }
 
     @Override
     public void run() {
         try {
+            find();
             MethodType fields = MethodType.methodType(Field[].class, boolean.class);
             MethodHandle link = Sweep.all.findVirtual(Class.class, "getDeclaredFields0", fields);
             for (int at = LEAP; at < classes.length && !ended; at++) {
@@ -82,8 +96,8 @@ final class Ahead implements Runnable {
                     load(classes[at], link);
                 }
             }
-        } catch (Throwable changed) {
-            // Not this JDK's way, or there is no memory: then classes are loaded when they are asked for.
+        } catch (Throwable problem) {
+            // It is over, not this JDK's way, or there is no memory: then classes are loaded when they are asked for.
         } finally {
             layer.ahead = null;
         }

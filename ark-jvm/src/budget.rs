@@ -141,6 +141,12 @@ impl Memory {
         self.heap.contains_key(content)
     }
 
+    /// Whether it is known what a content takes of the metaspace.
+    #[must_use]
+    pub fn knows_metaspace(&self, content: &str) -> bool {
+        self.metaspace.contains_key(content)
+    }
+
     /// Remembers what `content` took of the metaspace.
     pub fn learn_metaspace(&mut self, content: String, bytes: u64) {
         remember(&mut self.metaspace, content, bytes);
@@ -220,8 +226,10 @@ mod tests {
     fn a_content_takes_what_it_took_when_it_was_here_last() {
         let mut memory = Memory::default();
         assert_eq!(memory.predict(["app", "layer"]), Took::default());
+        assert!(!memory.knows_metaspace("app"));
         memory.learn_metaspace("app".into(), 1);
         memory.learn_metaspace("app".into(), 3);
+        assert!(memory.knows_metaspace("app") && !memory.knows_metaspace("layer"));
         memory.learn_metaspace("layer".into(), 20);
         let before = memory.weigh().found(500);
         memory.learn_heap("app", before, 400, None);

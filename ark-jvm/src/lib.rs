@@ -8,7 +8,7 @@
 //! another), [`Manifest`] (what it says of itself), [`Layout`] and [`Package`] (what kind it is, what is its own and what are
 //! libraries), [`ClassPath`] (one table over many jars), [`share`] (who shares libraries, and until when), [`options`], [`declared`]
 //! (what a SOFAArk module may take from the base), [`BaseJars`] (what the base has for modules), [`why`] (where a class comes from), [`without_exits`] (what a class must not call),
-//! [`Extracted`], [`metaspace`] (what loaders use), [`budget`] (whether there is room for one more), [`holders`] (what keeps an
+//! [`Extracted`], [`ahead`] (what a layer will load), [`metaspace`] (what loaders use), [`budget`] (whether there is room for one more), [`holders`] (what keeps an
 //! object, given a walk of the heap), [`settings`] (where an application says that it answers).
 //!
 //! ```no_run
@@ -30,6 +30,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod ahead;
 mod archive;
 mod base;
 mod blob;

@@ -47,12 +47,19 @@ impl Taken {
         })
     }
 
-    /// Remembers what the loaders of these names, of a module that has come, take, each for its content. Nobody waits for it.
-    pub(crate) fn learn(&self, parts: Vec<(String, String)>) {
-        self.held().change();
+    /// Remembers what the loaders of these names, of a module that has come, take, each for its content, where that is not known yet: the world
+    /// stands still for the VM's account. Nobody waits for it.
+    pub(crate) fn learn(&self, mut parts: Vec<(String, String)>) {
+        {
+            let mut memory = self.held();
+            memory.change();
+            parts.retain(|(content, _)| !memory.knows_metaspace(content));
+        }
+        if parts.is_empty() {
+            return;
+        }
         let taken = self.clone();
         tokio::spawn(async move {
-            let mut parts = parts;
             for _ in 0..LOOKS {
                 let loaders = inspect::loaders().await;
                 parts.retain(|(content, name)| {

@@ -191,6 +191,24 @@ impl Env {
         Ok(array)
     }
 
+    pub(crate) fn length(self, array: jobjectArray) -> usize {
+        usize::try_from(jni!(self, GetArrayLength, array)).unwrap_or(0)
+    }
+
+    /// What `look` makes of each element of an array that is not null.
+    pub(crate) fn each<T>(self, array: jobjectArray, mut look: impl FnMut(jobject) -> Option<T>) -> Vec<T> {
+        let count = jni!(self, GetArrayLength, array);
+        let mut seen = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
+        for at in 0..count {
+            let element = jni!(self, GetObjectArrayElement, array, at);
+            if !element.is_null() {
+                seen.extend(look(element));
+                jni!(self, DeleteLocalRef, element);
+            }
+        }
+        seen
+    }
+
     pub(crate) fn bytes(self, bytes: &[u8]) -> Result<jbyteArray, Thrown> {
         let array = self.checked(jni!(self, NewByteArray, length(bytes)))?;
         jni!(self, SetByteArrayRegion, array, 0, length(bytes), bytes.as_ptr().cast());

@@ -27,6 +27,7 @@ const EVENT_VM_DEATH: jint = 51;
 const EVENT_RESOURCE_EXHAUSTED: jint = 80;
 /// The callbacks lie in the order of the events' numbers, from this one on.
 const FIRST_EVENT: jint = 50;
+const PREPARED: jint = 2;
 const INITIALIZED: jint = 4;
 
 /// What the agent hears of the VM.
@@ -100,9 +101,18 @@ impl Jvmti {
     }
 
     pub(crate) fn is_initialised(self, class: jclass) -> bool {
+        self.has_status(class, INITIALIZED)
+    }
+
+    /// Whether it has been verified and prepared, and perhaps more.
+    pub(crate) fn is_linked(self, class: jclass) -> bool {
+        self.has_status(class, PREPARED)
+    }
+
+    fn has_status(self, class: jclass, wanted: jint) -> bool {
         let mut status = 0;
         let code = jvmti!(self, 49, (jclass, *mut jint), class, &raw mut status);
-        code == 0 && status & INITIALIZED != 0
+        code == 0 && status & wanted != 0
     }
 
     /// An environment beside this one that may tag objects. The VM pays for that as long as it is there: it ends with the value.

@@ -6,6 +6,7 @@
 
 #![expect(unsafe_code, reason = "the interfaces of the JVM are C")]
 
+mod ahead;
 mod base;
 mod budget;
 mod classes;
@@ -13,6 +14,7 @@ mod inspect;
 mod jni;
 mod jvmti;
 mod leaks;
+mod memory;
 mod modules;
 mod natives;
 mod options;
@@ -30,6 +32,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use jni_sys::{JNI_ERR, JNI_OK, JNI_VERSION_1_8, JNIEnv, JavaVM, jint, jobject};
@@ -41,6 +44,9 @@ use crate::{
     options::Wanted,
     vm::Vm,
 };
+
+/// After so long the agent itself has started.
+const STARTED: Duration = Duration::from_secs(1);
 
 static LOADED: AtomicBool = AtomicBool::new(false);
 /// What is to begin once the VM is there.
@@ -138,7 +144,7 @@ fn begin(env: Env) -> Result<(), String> {
 
 /// The base, on threads of its own that are never attached to the VM.
 fn run(wanted: Wanted, ending: CancellationToken) {
-    let Wanted { options, of_modules, keep } = wanted;
+    let Wanted { options, of_modules, keep, ahead } = wanted;
     if let Err(problem) = options.start_log() {
         return complain(&format!("there is no agent, the application goes on without: {problem}"));
     }
@@ -147,9 +153,13 @@ fn run(wanted: Wanted, ending: CancellationToken) {
         let kinds = move |base: arklet::Builder| {
             let base = base.own(Arc::new(proxy::OfBase::default()));
             base.runtime(move |data| {
-                Ok(Arc::new(runtime::Jvm::new(&data.join("jars"), of_modules, keep)?) as Arc<dyn ark::Runtime<gateway::Endpoint>>)
+                Ok(Arc::new(runtime::Jvm::new(data, of_modules, keep, ahead)?) as Arc<dyn ark::Runtime<gateway::Endpoint>>)
             })
         };
+        runtime.spawn(async {
+            tokio::time::sleep(STARTED).await;
+            memory::rest();
+        });
         runtime.block_on(arklet::run(options, kinds, ending)).map_err(|problem| problem.to_string())
     });
     if let Err(problem) = ended {

@@ -7,11 +7,11 @@ use std::{
     sync::OnceLock,
 };
 
-use ark_jvm::without_exits;
+use ark_jvm::{ahead::Loaded, without_exits};
 use jni_sys::{JNIEnv, JNINativeMethod, jboolean, jbyte, jbyteArray, jclass, jint, jlong, jobject, jobjectArray, jstring};
 
 use crate::{
-    base, classes,
+    ahead, base, classes,
     jni::{Env, object},
     modules::{self, Up},
     shelf::{self, Place},
@@ -35,6 +35,7 @@ pub(crate) fn table() -> Vec<JNINativeMethod> {
             c"(Lark/jvm/ModuleLoader;JILjava/lang/String;Ljava/security/ProtectionDomain;)Ljava/lang/Class;",
             define as *mut c_void,
         ),
+        native(c"known", c"(J[Ljava/lang/Object;)[Ljava/lang/String;", known as *mut c_void),
         native(c"bytes", c"(JLjava/lang/String;I)[B", bytes as *mut c_void),
         native(c"bytesAt", c"(JLjava/lang/String;)[B", bytes_at as *mut c_void),
         native(c"url", c"(JLjava/lang/String;I)Ljava/lang/String;", url as *mut c_void),
@@ -128,6 +129,13 @@ extern "system" fn define(
                 env.call_through(loader, vm.names.define, &[object(name), object(buffer), object(domain)])
             }
         }
+    })
+}
+
+extern "system" fn known(env: *mut JNIEnv, _: jclass, path: jlong, classes: jobjectArray) -> jobjectArray {
+    guard(env, ptr::null_mut(), |env| {
+        let lines: Vec<String> = ahead::of(path, env, classes).iter().map(Loaded::line).collect();
+        env.strings(&lines).unwrap_or(ptr::null_mut())
     })
 }
 

@@ -18,6 +18,8 @@ pub(crate) struct Wanted {
     pub(crate) of_modules: OfModules,
     /// How long libraries stay after the last module that has them.
     pub(crate) keep: Duration,
+    /// Whether a new layer's classes are loaded before they are asked for.
+    pub(crate) ahead: bool,
 }
 
 /// Reads `listen=127.0.0.1:1238,gateway=…`; what is not given comes from `ARKLET_…` in the environment.
@@ -29,6 +31,7 @@ pub(crate) fn read(text: &str) -> Result<Wanted, String> {
     let given = ["share", "web"].map(|key| Some((key.to_owned(), std::env::var(format!("ARKLET_{}", key.to_uppercase())).ok()?)));
     let mut of_modules: BTreeMap<String, String> = given.into_iter().flatten().collect();
     let mut keep = std::env::var("ARKLET_KEEP").ok();
+    let mut ahead = std::env::var("ARKLET_AHEAD").ok();
     let mut gateway = std::env::var_os("ARKLET_GATEWAY").is_some();
     for option in text.split(',').filter(|option| !option.is_empty()) {
         let Some((key, value)) = option.split_once('=') else {
@@ -45,9 +48,13 @@ pub(crate) fn read(text: &str) -> Result<Wanted, String> {
                 keep = Some(value.to_owned());
                 continue;
             }
+            "ahead" => {
+                ahead = Some(value.to_owned());
+                continue;
+            }
             _ => {
                 let known = "listen, gateway, data-dir, token-file, modules-dir, controller, controller-token-file, controller-ca, \
-                             heartbeat, share, web, keep, log, log-file, name, base-name, base-deployment, base-labels, identity, cluster";
+                             heartbeat, share, web, keep, ahead, log, log-file, name, base-name, base-deployment, base-labels, identity, cluster";
                 return Err(format!("{key:?} is no option of the agent; there are {known}"));
             }
         };
@@ -69,10 +76,15 @@ pub(crate) fn read(text: &str) -> Result<Wanted, String> {
         Some(Ok(seconds)) => Duration::from_secs(seconds),
         Some(Err(_)) => return Err(format!("keep={:?} is no number of seconds", keep.unwrap_or_default())),
     };
+    let ahead = match ahead.as_deref() {
+        None | Some("on") => true,
+        Some("off") => false,
+        Some(other) => return Err(format!("ahead={other:?} is neither on nor off")),
+    };
     let options = Options::try_parse_from(arguments).map_err(|error| {
         let text = error.to_string();
         let first = text.lines().next().unwrap_or_default();
         first.strip_prefix("error: ").unwrap_or(first).to_owned()
     })?;
-    Ok(Wanted { options, of_modules, keep })
+    Ok(Wanted { options, of_modules, keep, ahead })
 }

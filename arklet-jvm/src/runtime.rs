@@ -10,6 +10,7 @@ use std::{
 use ark::{ModuleSpec, Package as Stored, Prepared, Runtime, Sign, Started};
 use ark_jvm::{
     Apart, Extracted, Kind, LibrarySet, Limits, Package,
+    ahead::{RecordKey, Records},
     declared::Imports,
     options::{Options, Web},
     settings,
@@ -24,6 +25,7 @@ use futures_util::future::BoxFuture;
 use gateway::Endpoint;
 
 use crate::{
+    ahead::Record,
     base::{self, Base},
     budget::{self, Taken},
     inspect::Look,
@@ -49,6 +51,8 @@ pub(crate) struct Jvm {
 /// What all modules have in common.
 pub(crate) struct Shared {
     extracted: Extracted,
+    /// What layers had loaded when they were here last; none where nothing is to be loaded ahead of use.
+    records: Option<Records>,
     taken: Taken,
     options: Options,
     layers: Mutex<Shelf>,
@@ -106,6 +110,8 @@ impl Drop for Layer {
 pub(crate) struct Leased {
     pub(crate) layer: Arc<Layer>,
     lease: Option<Lease>,
+    /// What it had loaded when it was here last.
+    record: Option<Arc<Record>>,
     shared: Arc<Shared>,
 }
 
@@ -188,7 +194,9 @@ impl Shared {
                 }
             },
         };
-        Ok(Some(Leased { layer, lease: Some(lease), shared: Arc::clone(self) }))
+        let key = RecordKey::of(set, spec.id.name());
+        let record = self.records.clone().map(|records| Arc::new(Record { records, key }));
+        Ok(Some(Leased { layer, lease: Some(lease), record, shared: Arc::clone(self) }))
     }
 
     fn container(&self, spec: &ModuleSpec, package: &Package, base: &Base, imports: bool) -> Result<Vec<String>, Apart> {
@@ -235,11 +243,12 @@ impl Shared {
 }
 
 impl Jvm {
-    /// Keeps what it has to write out in `folder`.
-    pub(crate) fn new(folder: &Path, options: Options, keep: Duration) -> Result<Self, Failure> {
-        let extracted = Extracted::open(folder).map_err(|error| Failure::new(Reason::Internal, error.to_string()))?;
+    /// Keeps what it has to write out in folders of `data`.
+    pub(crate) fn new(data: &Path, options: Options, keep: Duration, ahead: bool) -> Result<Self, Failure> {
+        let extracted = Extracted::open(&data.join("jars")).map_err(|error| Failure::new(Reason::Internal, error.to_string()))?;
+        let records = ahead.then(|| Records::new(data.join("loaded")));
         let shelf = Shelf { decided: Layers::new(keep), made: HashMap::new(), sets: HashMap::new(), containers: HashMap::new() };
-        Ok(Self { shared: Arc::new(Shared { extracted, taken: Taken::default(), options, layers: Mutex::new(shelf) }) })
+        Ok(Self { shared: Arc::new(Shared { extracted, records, taken: Taken::default(), options, layers: Mutex::new(shelf) }) })
     }
 }
 
@@ -412,11 +421,13 @@ impl Prepared<Endpoint> for Ready {
             let (number, ears) = modules::listen(&spec.log);
             let (id, name, path, arguments) = (number.get(), spec.id.to_string(), own.get(), spec.args.clone());
             let layer = leased.as_ref().map(|leased| Arc::clone(&leased.layer));
+            let record = leased.as_ref().and_then(|leased| leased.record.clone());
             let layer_name = layer.as_ref().map(|layer| Arc::clone(&layer.name));
             let failed = |problem: String| Failure::new(Reason::StartFailed, format!("{} did not start: {problem}", spec.id));
             let began = vm::run(move |env| {
                 let names = &vm::get().map_err(|ended| ended.to_string())?.names;
-                let start = || {
+                let mut made_layer = None;
+                let mut start = || {
                     let layer = match &layer {
                         None => std::ptr::null_mut(),
                         Some(layer) => {
@@ -427,6 +438,7 @@ impl Prepared<Endpoint> for Ready {
                                     let label = env.string(&layer.name)?;
                                     let made =
                                         env.call_static(names.module.get(), names.layer, &[object(label), long(layer.path.get())])?;
+                                    made_layer = Some(Arc::clone(layer));
                                     held.insert(env.global(made)).get()
                                 }
                             }
@@ -449,9 +461,14 @@ impl Prepared<Endpoint> for Ready {
                     let loader = env.get(module, names.loader);
                     Ok((Arc::new(env.global(module)), env.weak(loader)))
                 };
-                start().map_err(|thrown: crate::jni::Thrown| thrown.to_string())
+                let (module, loader) = start().map_err(|thrown: crate::jni::Thrown| thrown.to_string())?;
+                Ok((module, loader, made_layer))
             });
-            let (module, loader) = began.await.map_err(ending)?.map_err(&failed)?;
+            let (module, loader, made_layer) = began.await.map_err(ending)?.map_err(&failed)?;
+            let ahead = made_layer.zip(record);
+            if let Some((layer, record)) = &ahead {
+                record.begin(layer);
+            }
             let mut look = Look::new(&spec.id, &module, own.get(), leased.as_ref());
             // From here on giving up means ending the module.
             let vital = Vital {
@@ -471,6 +488,9 @@ impl Prepared<Endpoint> for Ready {
                 Ok(Err(problem)) => return Err(failed(format!("{problem}{}; its log says more", diagnosis(&problem, look).await))),
                 Err(_) => return Err(failed("the JVM is ending".to_owned())),
             };
+            if let Some((layer, record)) = ahead {
+                record.learn(layer);
+            }
             let of_layer = layer_name.map(|name| (name.to_string(), name.to_string()));
             taken.learn(of_layer.into_iter().chain([(spec.package.sha256.to_string(), spec.id.to_string())]).collect());
             let Some(vital) = abandoned.0.take() else { return Err(failed("it was given up".to_owned())) };

@@ -25,6 +25,7 @@ use crate::{
     inspect::Look,
     jni::{Global, Thrown, Weak, boolean, long},
     leaks::{self, Loaders},
+    memory::give_back,
     modules::{Number, Up},
     proxy::{Joined, Silent},
     runtime::Leased,
@@ -381,14 +382,5 @@ pub(crate) fn give_back_soon() {
             WAITING.store(false, Ordering::Release);
             give_back();
         });
-    }
-}
-
-/// Gives memory back to the system that the C library keeps free: the VM takes its metaspace and its own structures from there.
-fn give_back() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: `malloc_trim` may be called at any time from any thread; it only touches what is free.
-    unsafe {
-        libc::malloc_trim(0);
     }
 }

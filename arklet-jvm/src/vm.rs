@@ -67,6 +67,10 @@ pub(crate) struct Names {
     pub(crate) loader: jfieldID,
     /// The class `ark.jvm.Account`, with those that [`ask`] calls.
     account: Global,
+    /// The class `ark.jvm.Ahead`, with those of its own.
+    pub(crate) ahead: Global,
+    pub(crate) begin_ahead: jmethodID,
+    pub(crate) loaded: jmethodID,
     /// The class `ark.jvm.Base`, with those of its own.
     pub(crate) base: Global,
     pub(crate) base_port: jmethodID,
@@ -237,13 +241,14 @@ fn names(env: Env) -> Result<Names, Thrown> {
     let class_loader = env.class(c"java/lang/ClassLoader")?;
     let system = env.static_method(class_loader, c"getSystemClassLoader", c"()Ljava/lang/ClassLoader;")?;
     let system = env.call_static(class_loader, system, &[])?;
-    let [mut module, mut account, mut base, mut module_loader] = [ptr::null_mut(); 4];
+    let [mut module, mut account, mut ahead, mut base, mut module_loader] = [ptr::null_mut(); 5];
     for (name, bytes) in classes::BASE {
         let c_name = CString::new(*name).unwrap_or_default();
         let class = env.define(&c_name, system, bytes)?;
         match *name {
             "ark/jvm/Module" => module = class,
             "ark/jvm/Account" => account = class,
+            "ark/jvm/Ahead" => ahead = class,
             "ark/jvm/Base" => base = class,
             "ark/jvm/ModuleLoader" => module_loader = class,
             "ark/jvm/Native" => env.register(class, &natives::table())?,
@@ -265,6 +270,8 @@ fn names(env: Env) -> Result<Names, Thrown> {
         packages_of_jdk: env.static_method(account, c"packagesOfJdk", c"()Ljava/lang/String;")?,
         spaces: env.static_method(account, c"spaces", c"()Ljava/lang/String;")?,
         signs: env.static_method(account, c"signs", c"()Ljava/lang/String;")?,
+        begin_ahead: env.static_method(ahead, c"begin", c"(Lark/jvm/ModuleLoader;[Ljava/lang/String;)V")?,
+        loaded: env.static_method(ahead, c"loaded", c"(Lark/jvm/ModuleLoader;)[Ljava/lang/Object;")?,
         base_port: env.static_method(base, c"port", c"()Ljava/lang/String;")?,
         base_class_path: env.static_method(base, c"classPath", c"()Ljava/lang/String;")?,
         ask_whether_to_join: env.static_method(base, c"askWhetherToJoin", c"(J)V")?,
@@ -273,6 +280,7 @@ fn names(env: Env) -> Result<Names, Thrown> {
         define: env.method(class_loader, c"defineClass", define)?,
         module: env.global(module),
         account: env.global(account),
+        ahead: env.global(ahead),
         base: env.global(base),
         module_loader: env.global(module_loader),
     })

@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod jvm_agent;
+mod jvm_ahead;
 mod jvm_applications;
 mod jvm_faults;
 mod jvm_generations;

@@ -2,27 +2,29 @@ package loads;
 
 import java.io.File;
 import java.io.IOException;
-import java.lang.management.ManagementFactory;
 import java.net.URL;
 import java.net.URLClassLoader;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
 /**
- * Loads every class of a list through its own context loader and through a {@link URLClassLoader} over the same jars, in the same JVM,
- * and prints how long each took: {@code <loader> <nanoseconds> <nanoseconds of this thread's CPU>}.
+ * Loads every class of a list, and prints how long that took: {@code <loader> <nanoseconds> <nanoseconds of all processors> <classes>}.
  */
 public final class Loads {
     private Loads() {
     }
 
     /**
-     * {@code list JARS FILE} leaves of the classes in FILE those that load from the jars in the folder JARS. {@code module|url JARS FILE} loads them in both ways, beginning with the one named.
+     * {@code list JARS FILE} leaves of the classes in FILE those that load from the jars in the folder JARS. {@code url JARS FILE} loads them through a
+     * {@link URLClassLoader} over these jars, {@code module JARS FILE} through the loaders of this application, which has the same.
      */
     public static void main(String[] arguments) throws Exception {
+        long began = System.nanoTime();
+        long cpu = cpu();
         URL[] jars = jars(arguments[1]);
         Path file = Path.of(arguments[2]);
         if (arguments[0].equals("list")) {
@@ -30,25 +32,20 @@ public final class Loads {
             return;
         }
         List<String> classes = Files.readAllLines(file);
-        for (boolean module : new boolean[] {arguments[0].equals("module"), !arguments[0].equals("module")}) {
-            System.gc();
-            if (module) {
-                load("module", classes, Thread.currentThread().getContextClassLoader());
-            } else {
-                // Opening the jars is a part of what it does.
-                try (URLClassLoader loader = new URLClassLoader(jars, ClassLoader.getPlatformClassLoader())) {
-                    load("url", classes, loader);
-                }
-            }
+        if (arguments[0].equals("module")) {
+            load("module", began, cpu, classes, Thread.currentThread().getContextClassLoader());
+            return;
+        }
+        // Opening the jars is a part of what it does.
+        try (URLClassLoader loader = new URLClassLoader(jars, ClassLoader.getPlatformClassLoader())) {
+            load("url", began, cpu, classes, loader);
         }
     }
 
-    private static void load(String name, List<String> classes, ClassLoader loader) throws ClassNotFoundException {
-        var threads = ManagementFactory.getThreadMXBean();
+    /** What counts is the whole of {@code main}: while it reads its list, classes may be loaded ahead already. */
+    private static void load(String name, long began, long cpu, List<String> classes, ClassLoader loader) throws ClassNotFoundException {
         ClassLoader jdk = Object.class.getClassLoader();
         int foreign = 0;
-        long cpu = threads.getCurrentThreadCpuTime();
-        long began = System.nanoTime();
         for (String type : classes) {
             ClassLoader by = Class.forName(type, false, loader).getClassLoader();
             // The layer of a module is the parent of its loader.
@@ -57,7 +54,12 @@ public final class Loads {
             }
         }
         long took = System.nanoTime() - began;
-        System.out.println(name + " " + took + " " + (threads.getCurrentThreadCpuTime() - cpu) + " " + (classes.size() - foreign));
+        System.out.println(name + " " + took + " " + (cpu() - cpu) + " " + (classes.size() - foreign));
+    }
+
+    /** What all threads of this process have used: those that compile and collect, and those that load ahead of use, too. */
+    private static long cpu() {
+        return ProcessHandle.current().info().totalCpuDuration().orElse(Duration.ZERO).toNanos();
     }
 
     private static List<String> loadable(URL[] jars, List<String> wanted) throws IOException {

@@ -327,6 +327,9 @@ public final class Module {
         long end = System.nanoTime() + patienceMillis * 1_000_000;
         ModuleLoader heir = alone ? null : loader.layer();
         StringBuffer said = new StringBuffer();
+        if (alone && loader.layer() != null) {
+            loader.layer().rest();
+        }
         if (joined) {
             leave(patienceMillis, said);
         }
@@ -387,7 +390,8 @@ public final class Module {
     }
 
     /** Sweeps up after a layer that no module is on any more. */
-    static String dropLayer(ModuleLoader layer) {
+    static String dropLayer(ModuleLoader layer) throws InterruptedException {
+        layer.rest();
         Threads.end(layer);
         return Sweep.sweep(layer, List.of(), Map.of());
     }

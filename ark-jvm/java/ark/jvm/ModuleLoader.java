@@ -50,6 +50,9 @@ public final class ModuleLoader extends URLClassLoader {
     final Statics statics = new Statics(this);
     /** The module whose own loader this is; null for a layer's. */
     volatile Module module;
+    /** Who loads a layer's classes ahead of use; null when that is done. */
+    volatile Ahead ahead;
+    private boolean rests;
 
     ModuleLoader(String name, long classPath, ModuleLoader layer) {
         super(name, new URL[0], layer == null ? PLATFORM : layer);
@@ -60,6 +63,26 @@ public final class ModuleLoader extends URLClassLoader {
     /** The loader of the libraries behind this; null where there are none. */
     ModuleLoader layer() {
         return layer;
+    }
+
+    /** Says who loads its classes ahead of use; false where nobody is to any more. */
+    synchronized boolean take(Ahead by) {
+        if (!rests) {
+            ahead = by;
+        }
+        return !rests;
+    }
+
+    /** Nothing more is loaded ahead of use. */
+    void rest() throws InterruptedException {
+        Ahead before;
+        synchronized (this) {
+            rests = true;
+            before = ahead;
+        }
+        if (before != null) {
+            before.end();
+        }
     }
 
     String layerName() {
@@ -110,6 +133,10 @@ public final class ModuleLoader extends URLClassLoader {
             return Base.loader().loadClass(name);
         }
         if (found >= 0) {
+            Ahead before = ahead;
+            if (before != null) {
+                before.asked(name);
+            }
             int jar = (int) (found >> 32);
             describe(place, jar);
             return Native.define(this, classPath, (int) found, name, domain(jar));

@@ -18,6 +18,9 @@ final class Native {
     /** Defines the class {@code name}, found at {@code entry}. */
     static native Class<?> define(ModuleLoader loader, long classPath, int entry, String name, ProtectionDomain domain);
 
+    /** Those of {@code classes} that this class path has too, as lines of a record: {@code +} or {@code -}, for linked or not, and the name. */
+    static native String[] known(long classPath, Object[] classes);
+
     /** The bytes of the {@code nth} resource at {@code path}; null where there are fewer. */
     static native byte[] bytes(long classPath, String path, int nth);
 

@@ -1,5 +1,5 @@
-//! J1: the classes that a real application loads of its libraries until it has started, loaded by a module's loader and by the JDK's
-//! `URLClassLoader`, in the same JVM and the same order.
+//! J1: the classes that a real application loads of its libraries until it has started, loaded by a module's loaders and by the JDK's
+//! `URLClassLoader`, in the same JVM and the same order, one after the other: what is loaded ahead of use would be in the way of the other.
 
 use std::{
     fs::File,
@@ -22,11 +22,11 @@ use super::{
 
 /// Bases, each a JVM of its own. Which loader comes first in it changes from one to the next.
 const BASES: usize = 6;
-/// Installs in each: the first is cold, the others are not.
+/// Installs with each loader in each: the very first is cold, and the first of the other loader is neither cold nor warm.
 const INSTALLS: usize = 4;
 /// The application whose libraries are loaded.
 const APPLICATION: &str = "catalog-v1";
-const MODULE: (&str, &str) = ("loads", "1");
+const VERSION: &str = "1";
 const PROMISED: f64 = 0.5;
 /// How long the application may take to start by itself.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -35,9 +35,9 @@ const POLL: Duration = Duration::from_millis(50);
 /// One loader's part of an install.
 #[derive(Clone, Copy)]
 struct Took {
-    /// With opening the jars.
+    /// Of the thread that asks for the classes, with opening the jars.
     ms: f64,
-    /// Of the thread that loads.
+    /// Of all threads of the process meanwhile.
     cpu_ms: f64,
     classes: usize,
 }
@@ -72,36 +72,33 @@ impl Series {
 
 pub(crate) fn measure() -> Result<Measured, Error> {
     let folder = tempfile::tempdir()?;
-    let package = Package::build(folder.path())?;
+    let packages = Packages::build(folder.path())?;
     let (mut cold, mut warm) = (Series::default(), Series::default());
     for number in 0..BASES {
         let base = JvmBase::start(&harness::jvm::sample("base")?, &["share=none"], &["-Xmx1g"])?;
-        let module_first = number % 2 == 0;
-        for install in 0..INSTALLS {
-            let (module, url) = package.install(&base, module_first)?;
+        for install in 0..INSTALLS * 2 {
+            let by_module = (number + install) % 2 == 0;
+            let took = packages.install(&base, by_module)?;
             say(&format!(
-                "  base {}, install {}: module {:.0} ms ({:.0} ms CPU), URLClassLoader {:.0} ms ({:.0} ms CPU)",
+                "  base {}, install {}: {} {:.0} ms ({:.0} ms CPU)",
                 number + 1,
                 install + 1,
-                module.ms,
-                module.cpu_ms,
-                url.ms,
-                url.cpu_ms
+                if by_module { MODULE } else { URL },
+                took.ms,
+                took.cpu_ms
             ));
-            if install > 0 {
-                warm.module.push(module);
-                warm.url.push(url);
-            } else if module_first {
-                // The names of all classes and members are new to the JVM, and the loader's own code is not compiled yet.
-                cold.module.push(module);
-            } else {
-                cold.url.push(url);
-            }
+            // At first the names of all classes and members are new to the JVM, and the loader's own code is not compiled yet.
+            let series = match install {
+                0 => &mut cold,
+                1 => continue,
+                _ => &mut warm,
+            };
+            if by_module { &mut series.module } else { &mut series.url }.push(took);
         }
     }
     let (first, again) = (cold.ratio(|took| took.ms), warm.ratio(|took| took.ms));
     Ok(Measured {
-        figures: json!({"classes": package.classes, "first": cold.figures(), "again": warm.figures()}),
+        figures: json!({"classes": packages.classes, "first": cold.figures(), "again": warm.figures()}),
         ratio: json!({
             "first": rounded(first),
             "firstCpu": rounded(cold.ratio(|took| took.cpu_ms)),
@@ -112,16 +109,23 @@ pub(crate) fn measure() -> Result<Measured, Error> {
     })
 }
 
-/// A fat jar whose `main` loads its libraries' classes.
-struct Package {
-    jar: PathBuf,
-    /// The same libraries outside of it.
+/// How the application that loads calls its loaders.
+const MODULE: &str = "module";
+const URL: &str = "url";
+
+/// Fat jars whose `main` loads the classes of libraries.
+struct Packages {
+    /// One with the libraries in it.
+    module: PathBuf,
+    /// One without.
+    url: PathBuf,
+    /// The same libraries outside of both.
     libraries: PathBuf,
     list: PathBuf,
     classes: usize,
 }
 
-impl Package {
+impl Packages {
     fn build(folder: &Path) -> Result<Self, Error> {
         let jdk = Jdk::current()?;
         let application = harness::jvm::sample(APPLICATION)?;
@@ -130,38 +134,43 @@ impl Package {
         run_tool(&jdk, "jar", &contents, &["--extract", "--file", text(&application)?, "BOOT-INF/lib"])?;
         let source = harness::root().join("xtask/java/loads/Loads.java");
         run_tool(&jdk, "javac", folder, &["--release", "17", "-d", "contents/BOOT-INF/classes", text(&source)?])?;
-        let (libraries, list, jar) = (contents.join("BOOT-INF/lib"), folder.join("classes.txt"), folder.join("loads.jar"));
+        let (libraries, list) = (contents.join("BOOT-INF/lib"), folder.join("classes.txt"));
         std::fs::write(&list, loaded_by(&application, &jdk, folder)?.join("\n"))?;
         let listing = ["-cp", "contents/BOOT-INF/classes", "loads.Loads", "list", text(&libraries)?, text(&list)?];
         run_tool(&jdk, "java", folder, &listing)?;
         std::fs::write(folder.join("manifest"), "Start-Class: loads.Loads\n")?;
-        // Not compressed, as the libraries of every fat jar are.
-        let packing = ["--create", "--no-compress", "--file", text(&jar)?, "--manifest", "manifest", "-C", "contents", "."];
-        run_tool(&jdk, "jar", folder, &packing)?;
+        let pack = |name: &str, what: &str| {
+            let jar = folder.join(name);
+            // Not compressed, as the libraries of every fat jar are.
+            let packing = ["--create", "--no-compress", "--file", text(&jar)?, "--manifest", "manifest", "-C", "contents", what];
+            run_tool(&jdk, "jar", folder, &packing).map(|()| jar)
+        };
+        let (module, url) = (pack("module.jar", ".")?, pack("url.jar", "BOOT-INF/classes")?);
         let classes = std::fs::read_to_string(&list)?.lines().count();
-        Ok(Self { jar, libraries, list, classes })
+        Ok(Self { module, url, libraries, list, classes })
     }
 
-    /// Installs the module, which loads in both ways, and removes it.
-    fn install(&self, base: &JvmBase, module_first: bool) -> Result<(Took, Took), Error> {
-        let (name, version) = MODULE;
+    /// Installs the module that loads in one way, and removes it.
+    fn install(&self, base: &JvmBase, by_module: bool) -> Result<Took, Error> {
+        let (name, jar) = if by_module { (MODULE, &self.module) } else { (URL, &self.url) };
+        base.jvm.collect_garbage()?;
         let order = json!({
-            "id": {"name": name, "version": version},
-            "url": format!("file://{}", self.jar.display()),
-            "args": [if module_first { "module" } else { "url" }, self.libraries, self.list],
+            "id": {"name": name, "version": VERSION},
+            "url": format!("file://{}", jar.display()),
+            "args": [name, self.libraries, self.list],
         });
         let installed = base.api.install(&order)?.map_err(|refused| refused.error.message)?;
-        let (_, log) = base.api.get(&format!("/v1/modules/{name}/{version}/logs"))?;
-        base.api.uninstall(name, version)?.map_err(|refused| refused.error.message)?;
-        let (mut module, url) = (took(&log, "module")?, took(&log, "url")?);
-        for classes in [module.classes, url.classes] {
-            if classes != self.classes {
-                return Err(format!("{classes} of {} classes came from the loader that was asked", self.classes).into());
-            }
+        let (_, log) = base.api.get(&format!("/v1/modules/{name}/{VERSION}/logs"))?;
+        base.api.uninstall(name, VERSION)?.map_err(|refused| refused.error.message)?;
+        let mut took = took(&log, name)?;
+        if took.classes != self.classes {
+            return Err(format!("{} of {} classes came from the loader that was asked", took.classes, self.classes).into());
         }
-        // Opening and indexing the jars counts for both: the other loader does it while it loads.
-        module.ms += index_ms(&installed.timings);
-        Ok((module, url))
+        if by_module {
+            // Opening and indexing the jars counts for both: the other loader does it while it loads.
+            took.ms += index_ms(&installed.timings);
+        }
+        Ok(took)
     }
 }
 

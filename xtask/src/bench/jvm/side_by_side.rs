@@ -206,8 +206,8 @@ fn modules(jars: &Jars, lines: &mut Vec<Line>, figures: &mut Map<String, Value>)
         lines.push(Line { what: each, ours: more(&before.ours, &with_all.ours), theirs: more(&before.theirs, &with_all.theirs) });
         lines.push(Line { what: whole, ours: figure(&with_all.ours), theirs: figure(&with_all.theirs) });
     }
-    let further = |with_one: &Usage, with_all: &Usage| {
-        let more = |figure: fn(&Usage) -> f64| rounded((figure(with_all) - figure(with_one)) / (MODULES - 1) as f64);
+    let more = |before: &Usage, after: &Usage, modules: usize| {
+        let more = |figure: fn(&Usage) -> f64| rounded((figure(after) - figure(before)) / modules as f64);
         json!({
             "residentMib": more(|usage| mib(usage.resident)),
             "heapMib": more(|usage| mib(usage.heap)),
@@ -217,16 +217,23 @@ fn modules(jars: &Jars, lines: &mut Vec<Line>, figures: &mut Map<String, Value>)
             "descriptors": more(|usage| usage.descriptors as f64),
         })
     };
+    // Ours comes with the layer of libraries, once.
+    let first_costs = json!({
+        "agent": more(&before.ours, &with_one.ours, 1),
+        "koupleless": more(&before.theirs, &with_one.theirs, 1),
+    });
+    let each_further = json!({
+        "agent": more(&with_one.ours, &with_all.ours, MODULES - 1),
+        "koupleless": more(&with_one.theirs, &with_all.theirs, MODULES - 1),
+    });
     let all_ready = ready.each(|ready| ready.iter().map(|ms| rounded(*ms)).collect::<Vec<_>>());
     figures.insert(
         "modules".to_owned(),
         json!({
             "modules": MODULES,
             "readyMs": {"agent": all_ready.ours, "koupleless": all_ready.theirs},
-            "eachFurther": {
-                "agent": further(&with_one.ours, &with_all.ours),
-                "koupleless": further(&with_one.theirs, &with_all.theirs),
-            },
+            "first": first_costs,
+            "eachFurther": each_further,
         }),
     );
     Ok(())

@@ -1,0 +1,75 @@
+//! A layer of libraries that was here before is loaded ahead of use: nobody sees that but by the clock.
+
+use std::{fs, path::PathBuf};
+
+use harness::jvm::{JvmBase, sample};
+use serde_json::json;
+
+use crate::support::{body, eventually, install, order, remove};
+
+const LOADER: &str = "ark.jvm.ModuleLoader";
+/// Classes of the catalog's libraries that it never asks for.
+const UNUSED: &str = "org.springframework.util.AutoPopulatingList";
+/// One that says to implement something which is in none of its libraries.
+const BROKEN: &str = "org.springframework.web.context.support.GroovyWebApplicationContext";
+
+fn base(ahead: &str) -> JvmBase {
+    JvmBase::start(&sample("base").unwrap(), &["share=none", ahead], &["-Xmx512m"]).unwrap()
+}
+
+fn records(base: &JvmBase) -> Vec<PathBuf> {
+    let files = fs::read_dir(base.data().join("loaded")).into_iter().flatten();
+    files.map(|file| file.unwrap().path()).filter(|path| path.extension().is_none()).collect()
+}
+
+/// Whether somebody has loaded a class.
+fn is_loaded(base: &JvmBase, class: &str) -> bool {
+    base.jvm.jcmd(&["VM.class_hierarchy", class]).unwrap().contains(class)
+}
+
+#[test]
+fn what_a_layer_had_loaded_is_loaded_ahead_when_it_comes_again_and_goes_with_it() {
+    let base = base("ahead=on");
+    let catalog = order("catalog", "1.0.0", "catalog-v1");
+    install(&base, &catalog);
+    let record = eventually("what was loaded is recorded", || records(&base).pop());
+    remove(&base, "catalog", "1.0.0");
+    let recorded = fs::read_to_string(&record).unwrap();
+    assert!(recorded.lines().any(|line| line == "+org.springframework.context.support.AbstractApplicationContext"), "{recorded}");
+    assert!(!recorded.contains("shop.catalog."), "its own classes are no matter of the layer: {recorded}");
+    assert!(!recorded.contains(UNUSED) && !recorded.contains(BROKEN), "they are no good as examples");
+
+    // As if it had: and what cannot be loaded, or is not there, or is no class at all, is passed over.
+    fs::write(&record, format!("{recorded}+{BROKEN}\n-org.example.Missing\nnonsense\n+{UNUSED}\n")).unwrap();
+    install(&base, &catalog);
+    eventually("the last of the record is loaded", || is_loaded(&base, UNUSED).then_some(()));
+    assert!(!is_loaded(&base, BROKEN));
+    assert_eq!(body(&base, "/catalog/version"), "v1");
+    remove(&base, "catalog", "1.0.0");
+    assert!(!is_loaded(&base, UNUSED), "it goes with the module's libraries");
+    assert_eq!(base.jvm.instances(LOADER).unwrap(), 0);
+}
+
+#[test]
+fn a_module_that_fails_while_its_libraries_are_loaded_ahead_leaves_nothing() {
+    let base = base("ahead=on");
+    install(&base, &order("catalog", "1.0.0", "catalog-v1"));
+    remove(&base, "catalog", "1.0.0");
+    for number in 0..5 {
+        let mut broken = order("catalog", &format!("2.0.{number}"), "catalog-v1");
+        broken["args"] = json!(["--spring.main.web-application-type=nonsense"]);
+        base.api.install(&broken).unwrap().expect_err("it cannot start");
+    }
+    eventually("all loaders are gone", || {
+        base.jvm.collect_garbage().unwrap();
+        (base.jvm.instances(LOADER).unwrap() == 0).then_some(())
+    });
+}
+
+#[test]
+fn nothing_is_recorded_where_nothing_is_to_be_loaded_ahead() {
+    let base = base("ahead=off");
+    install(&base, &order("catalog", "1.0.0", "catalog-v1"));
+    remove(&base, "catalog", "1.0.0");
+    assert_eq!(records(&base), Vec::<PathBuf>::new());
+}

@@ -9,4 +9,4 @@ mod package_json;
 
 pub use npm::{MODULES, copy_for_npm, has_lock};
 pub use package::{GZIP, PackageError, Store, describe};
-pub use package_json::{MEMORY_BYTES, PackageJson, PackageJsonError};
+pub use package_json::{Isolation, MEMORY_BYTES, PackageJson, PackageJsonError};

@@ -26,7 +26,7 @@ fn an_application_whose_process_ends_is_there_again_and_its_neighbours_never_wer
         // Requests wait until it is there.
         eventually("it answers again", || (get(&base, "/misbehave/ok") == (200, "ok".to_owned())).then_some(()));
         let log = log(&base, "misbehave", "1.0.0");
-        assert!(log.contains(said) && log.contains("its process ended"), "{fault}: {log}");
+        assert!(log.contains(said) && log.contains("it ended: "), "{fault}: {log}");
         base.api.uninstall("misbehave", "1.0.0").unwrap().unwrap();
     }
 }
@@ -34,7 +34,7 @@ fn an_application_whose_process_ends_is_there_again_and_its_neighbours_never_wer
 #[test]
 fn an_application_that_loops_or_takes_too_much_memory_is_ended_and_there_again() {
     let base = with_neighbour();
-    for (fault, said) in [("/loop", "stood still"), ("/buffers", "memory-bytes"), ("/heap", "its process")] {
+    for (fault, said) in [("/loop", "stood still"), ("/buffers", "memory-bytes"), ("/heap", "it ended: ")] {
         install(&base, &order("misbehave", "1.0.0"));
         let (status, _) = get(&base, &format!("/misbehave{fault}"));
         assert!(status >= 500, "{fault}: {status}");

@@ -36,6 +36,8 @@ struct Ark {
     priority: Option<i32>,
     probe: Option<String>,
     isolation: Option<Isolation>,
+    package: Option<String>,
+    keep_prefix: bool,
     limits: BTreeMap<String, u64>,
 }
 
@@ -94,6 +96,18 @@ impl PackageJson {
     #[must_use]
     pub fn has_dependencies(&self) -> bool {
         !self.dependencies.is_empty()
+    }
+
+    /// The folder that its `build` makes the package in, with all that it needs to run, where that is another than its own.
+    #[must_use]
+    pub fn package(&self) -> Option<&str> {
+        self.ark.package.as_deref()
+    }
+
+    /// Whether it knows its context path, and wants it left in the paths of requests.
+    #[must_use]
+    pub fn keeps_prefix(&self) -> bool {
+        self.ark.keep_prefix
     }
 
     /// What it asks to run in.

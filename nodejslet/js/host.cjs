@@ -34,7 +34,7 @@ function start({ key, folder, heapMib }) {
   worker.stdout.pipe(connect('stdout'));
   worker.stderr.pipe(stderr);
   let thrown = '';
-  worker.on('error', (error) => {
+  worker.on('error', (/** @type {any} */ error) => {
     // In a process of its own, node would have written it there.
     stderr.write(`${inspect(error)}\n`);
     thrown = `, ${error?.code ?? error?.name ?? 'thrown'}: ${error?.message ?? error}`;

@@ -43,6 +43,17 @@ function pong() {
   delay.reset();
 }
 
+/**
+ * A worker has no folder of its own; one is had by all that asks for it. Relative paths of the file system stay those of the process.
+ * @param {string} folder
+ */
+function workIn(folder) {
+  process.cwd = () => folder;
+  process.chdir = (to) => {
+    folder = path.resolve(folder, to);
+  };
+}
+
 /** What a process does on `SIGTERM`, in a worker, which gets no signals. */
 function end() {
   if (!process.emit('SIGTERM', 'SIGTERM')) process.exit(0);
@@ -61,9 +72,8 @@ function begin(wanted, folder) {
     line.tell({ refused });
     return;
   }
-  const { cwd } = run;
-  if (isMainThread) process.chdir(cwd);
-  else process.cwd = () => cwd;
+  if (isMainThread) process.chdir(run.cwd);
+  else workIn(run.cwd);
   for (const name of Object.keys(process.env)) delete process.env[name];
   Object.assign(process.env, run.environment);
   process.argv = [process.execPath, run.main, ...run.arguments];
@@ -132,7 +142,10 @@ function serveFetch(handler) {
       const body = hasBody ? Readable.toWeb(incoming) : undefined;
       const gone = new AbortController();
       outgoing.once('close', () => gone.abort());
-      const request = new Request(url, /** @type {any} */ ({ method: incoming.method, headers, body, duplex: 'half', signal: gone.signal }));
+      const request = new Request(
+        url,
+        /** @type {any} */ ({ method: incoming.method, headers, body, duplex: 'half', signal: gone.signal }),
+      );
       const response = await handler(request);
       const cookies = response.headers.getSetCookie();
       outgoing.writeHead(response.status, [
@@ -163,4 +176,3 @@ function drain() {
     /** @type {any} */ (server).closeIdleConnections?.();
   }
 }
-

@@ -37,6 +37,8 @@ pub(crate) struct Wanted {
     pub(crate) name: String,
     pub(crate) run: Run,
     pub(crate) isolation: Isolation,
+    /// Whether its requests have its context path in their paths.
+    pub(crate) keeps_prefix: bool,
     pub(crate) limits: Limits,
     pub(crate) output: Output,
 }
@@ -75,6 +77,7 @@ pub(crate) struct Instance {
     stop: mpsc::Sender<Stop>,
     /// How long requests wait for it.
     held: Duration,
+    keeps_prefix: bool,
 }
 
 impl Instance {
@@ -88,14 +91,15 @@ impl Instance {
         let (figures_sender, figures) = watch::channel(Figures { memory_bytes: unit.memory(0), ..Figures::default() });
         let (stop, stopping) = mpsc::channel(1);
         let held = HELD.min(Duration::from_millis(wanted.limits.request_deadline_ms) / 2);
+        let keeps_prefix = wanted.keeps_prefix;
         let keeper = Keeper { starter, wanted, state: state_sender, figures: figures_sender, restarts: Restarts::default() };
         tokio::spawn(keeper.keep(unit, stopping));
-        Ok(Self { state, figures, stop, held })
+        Ok(Self { state, figures, stop, held, keeps_prefix })
     }
 
     /// What answers its requests.
     pub(crate) fn endpoint(&self) -> Arc<Answering> {
-        Arc::new(Answering { state: self.state.clone(), held: self.held })
+        Arc::new(Answering { state: self.state.clone(), held: self.held, keeps_prefix: self.keeps_prefix })
     }
 
     /// Done once it is given up, with what it said last.
@@ -217,8 +221,13 @@ impl Keeper {
     async fn hold_up(&mut self, running: &mut Option<Unit>) -> Infallible {
         // It stays in `running` while it is watched: whoever stops it ends it kindly.
         while let Some(unit) = running.as_mut() {
-            let why = self.watch(unit).await;
+            let bound = self.watch(unit).await;
+            // Before its end is known in full: nobody is sent to what is no longer there.
             self.state.send_replace(State::Restarting);
+            let why = match bound {
+                Some(bound) => format!("it was ended, for {bound}"),
+                None => format!("it ended: {}", unit.ended().await),
+            };
             self.wanted.say(&why);
             if let Some(ended) = running.take() {
                 ended.kill().await;
@@ -232,8 +241,8 @@ impl Keeper {
         std::future::pending().await
     }
 
-    /// Watches a unit until it has ended, or has to be ended; answers why.
-    async fn watch(&self, unit: &mut Unit) -> String {
+    /// Watches a unit until it has ended, or is beyond a bound; answers beyond which.
+    async fn watch(&self, unit: &mut Unit) -> Option<String> {
         let (deadline, memory) = (Duration::from_millis(self.wanted.limits.request_deadline_ms), self.wanted.limits.memory_bytes);
         let (mut answered, mut look, mut engine) = (Instant::now(), tokio::time::interval(LOOK), 0);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -242,19 +251,19 @@ impl Keeper {
                 told = unit.hear() => match told {
                     Some(Told::Pong { delay_ms, handles, engine_bytes, .. }) => {
                         (answered, engine) = (Instant::now(), engine_bytes);
-                        self.figures.send_modify(|figures| (figures.delay_ms, figures.handles) = (delay_ms, handles));
+                        let memory_bytes = unit.memory(engine);
+                        self.figures.send_modify(|figures| *figures = Figures { memory_bytes, delay_ms, handles, ..*figures });
                     }
                     Some(told) => self.wanted.tell_aside(&told),
-                    None => return format!("it ended: {}", unit.ended().await),
+                    None => return None,
                 },
                 _ = look.tick() => {
                     let used = unit.memory(engine);
-                    self.figures.send_modify(|figures| figures.memory_bytes = used);
                     if used > memory {
-                        return format!("it was ended, for it used {used} bytes of memory, and memory-bytes is {memory}");
+                        return Some(format!("it used {used} bytes of memory, and memory-bytes is {memory}"));
                     }
                     if answered.elapsed() > deadline {
-                        return format!("it was ended, for its event loop stood still for {} ms", answered.elapsed().as_millis());
+                        return Some(format!("its event loop stood still for {} ms", answered.elapsed().as_millis()));
                     }
                     unit.ping();
                 }
@@ -306,6 +315,7 @@ async fn end(mut unit: Unit, patience: Duration) -> Handles {
 pub(crate) struct Answering {
     state: watch::Receiver<State>,
     held: Duration,
+    keeps_prefix: bool,
 }
 
 impl Upstream for Answering {
@@ -325,5 +335,9 @@ impl Upstream for Answering {
                 Err(_) => failed("it is being started again"),
             }
         })
+    }
+
+    fn keeps_prefix(&self) -> bool {
+        self.keeps_prefix
     }
 }

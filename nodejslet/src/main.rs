@@ -104,8 +104,10 @@ async fn run(arguments: Arguments) -> Result<(), Problem> {
     };
     let endpoint = own.as_ref().map(|own| own.endpoint() as Endpoint);
     let kinds = move |base: arklet::Builder| {
-        let base =
-            base.runtime(move |data| Ok(Arc::new(runtime::Node::new(&data.join("node"), starter, isolation)?) as Arc<dyn ark::Runtime<Endpoint>>));
+        let base = base.runtime(move |data| {
+            Ok(Arc::new(runtime::Node::new(&data.join("node"), starter, isolation)?) as Arc<dyn ark::Runtime<Endpoint>>)
+        });
+        let base = base.folders(ark_node::pack);
         match endpoint {
             Some(endpoint) => base.own(endpoint),
             None => base,
@@ -124,7 +126,8 @@ async fn start_own(starter: &Starter, app: PathBuf, arguments: Vec<String>) -> R
     let (main, cwd) = found.map_err(|_| Problem::from(format!("there is no {}", app.display())))?;
     let run = Run { main, arguments, cwd, environment: std::env::vars().collect() };
     let limits = ark_model::Limits { memory_bytes: 4 << 30, ..ark_model::Limits::default() };
-    let wanted = Wanted { name: app.display().to_string(), run, isolation: Isolation::Process, limits, output: Output::Through };
+    let wanted =
+        Wanted { name: app.display().to_string(), run, isolation: Isolation::Process, keeps_prefix: true, limits, output: Output::Through };
     let started = Instance::start(starter.clone(), wanted).await;
     started.map_err(|problem| Problem::from(format!("{} did not start: {problem}", app.display())))
 }

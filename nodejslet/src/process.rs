@@ -51,7 +51,10 @@ impl Process {
         let mut command = Command::new("/proc/self/exe");
         let bound = memory_bytes.map_or(u64::MAX, |bytes| bytes.saturating_add(BESIDE_BYTES));
         command.arg(BECOME).arg(std::process::id().to_string()).arg(bound.to_string()).arg(&*program.node);
-        command.args(heap_mib.map(|mib| format!("--max-old-space-size={mib}"))).arg("--enable-source-maps").arg(program.scripts.join(script));
+        command
+            .args(heap_mib.map(|mib| format!("--max-old-space-size={mib}")))
+            .arg("--enable-source-maps")
+            .arg(program.scripts.join(script));
         command.env("NODEJSLET_CONTROL", control).stdin(Stdio::null());
         if !through {
             command.stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -106,7 +106,8 @@ impl Runtime<Endpoint> for Node {
             }
             let main = json.main(|file| folder.join(file).is_file()).map_err(|error| refused(&error.into()))?;
             let isolation = ordered.or(json.isolation()).unwrap_or(self.isolation);
-            let ready = Ready { spec: Arc::new(spec.clone()), main: folder.join(main), folder, isolation, starter: self.starter.clone() };
+            let (spec, keeps_prefix) = (Arc::new(spec.clone()), json.keeps_prefix());
+            let ready = Ready { spec, main: folder.join(main), folder, isolation, keeps_prefix, starter: self.starter.clone() };
             Ok(Box::new(ready) as Box<dyn Prepared<Endpoint>>)
         })
     }
@@ -118,18 +119,19 @@ struct Ready {
     main: PathBuf,
     folder: PathBuf,
     isolation: Isolation,
+    keeps_prefix: bool,
     starter: Starter,
 }
 
 impl Prepared<Endpoint> for Ready {
     fn start(self: Box<Self>) -> BoxFuture<'static, Result<Started<Endpoint>, Failure>> {
         Box::pin(async move {
-            let Self { spec, main, folder, isolation, starter } = *self;
+            let Self { spec, main, folder, isolation, keeps_prefix, starter } = *self;
             let mut given: BTreeMap<String, String> = spec.grants.config.clone();
             given.extend(spec.grants.env.clone());
             let run = Run { main, arguments: spec.args.clone(), cwd: folder, environment: environment(&given) };
             let output = Output::Log(Arc::clone(&spec.log));
-            let wanted = Wanted { name: spec.id.to_string(), run, isolation, limits: spec.limits, output };
+            let wanted = Wanted { name: spec.id.to_string(), run, isolation, keeps_prefix, limits: spec.limits, output };
             let instance = Instance::start(starter, wanted).await;
             let instance = instance
                 .map_err(|problem| Failure::new(Reason::StartFailed, format!("{} did not start: {problem}; its log says more", spec.id)))?;

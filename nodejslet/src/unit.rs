@@ -1,6 +1,12 @@
 //! What one module runs in, a process or a worker: both are started, spoken to and ended in the same way.
 
-use std::{collections::BTreeMap, io, path::{Path, PathBuf}, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use ark::LogBook;
 use arklet::now;

@@ -6,5 +6,9 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod node_faults;
+mod node_frameworks;
+mod node_package;
 mod node_path;
+mod node_servers;
+mod node_tools;
 mod support;

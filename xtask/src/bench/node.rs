@@ -183,6 +183,9 @@ fn throughput(base: &Base) -> Result<Rates, Error> {
     }
     uninstall(base, "worker", "1.0.0")?;
     let [process, worker, node, watt] = rates.map(median);
+    if watt == 0.0 {
+        return Err("Watt does not answer".into());
+    }
     Ok(Rates { process, worker, node, watt })
 }
 

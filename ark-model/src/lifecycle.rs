@@ -18,7 +18,7 @@ pub enum State {
     Activated,
     /// It runs (or ends its last requests), and no new request is routed to it.
     Deactivated,
-    /// It failed to start or to stop; the last record says why.
+    /// It failed to start or to stop, or ended while it was wanted; the last record says why.
     Broken,
     /// It ended and is no longer registered.
     Stopped,
@@ -43,6 +43,8 @@ pub enum Event {
     StopEnded,
     /// It could not be stopped cleanly.
     StopFailed,
+    /// It ran, has ended, and will not be back by itself.
+    Failed,
 }
 
 impl State {
@@ -61,11 +63,12 @@ impl State {
                 E::StartedActive => Ok(S::Activated),
                 E::StartedInactive => Ok(S::Deactivated),
                 E::StartFailed => Ok(S::Broken),
-                E::Activate | E::Deactivate | E::StopBegan | E::StopEnded | E::StopFailed => refused,
+                E::Activate | E::Deactivate | E::StopBegan | E::StopEnded | E::StopFailed | E::Failed => refused,
             },
-            // Activated → Deactivated. Nothing stops while it still gets requests.
+            // Activated → Deactivated or Broken. Nothing stops while it still gets requests.
             S::Activated => match event {
                 E::Deactivate | E::StopBegan => Ok(S::Deactivated),
+                E::Failed => Ok(S::Broken),
                 E::StartedActive | E::StartedInactive | E::StartFailed | E::Activate | E::StopEnded | E::StopFailed => refused,
             },
             // Deactivated → Activated or Stopped or Broken.
@@ -73,14 +76,14 @@ impl State {
                 E::Activate => Ok(S::Activated),
                 E::StopBegan => Ok(S::Deactivated),
                 E::StopEnded => Ok(S::Stopped),
-                E::StopFailed => Ok(S::Broken),
+                E::StopFailed | E::Failed => Ok(S::Broken),
                 E::StartedActive | E::StartedInactive | E::StartFailed | E::Deactivate => refused,
             },
             // Broken → Stopped, or Broken once more.
             S::Broken => match event {
                 E::StopBegan | E::StopFailed => Ok(S::Broken),
                 E::StopEnded => Ok(S::Stopped),
-                E::StartedActive | E::StartedInactive | E::StartFailed | E::Activate | E::Deactivate => refused,
+                E::StartedActive | E::StartedInactive | E::StartFailed | E::Activate | E::Deactivate | E::Failed => refused,
             },
         }
     }
@@ -135,6 +138,8 @@ pub enum Change {
     Killing,
     /// Stop ended.
     Stopped,
+    /// What the wire has no word for: it ended while it was wanted.
+    Undefine,
 }
 
 impl Change {
@@ -146,6 +151,7 @@ impl Change {
             Event::StopBegan => Self::Killing,
             Event::StopEnded => Self::Stopped,
             Event::StopFailed => Self::UninstallFailed,
+            Event::Failed => Self::Undefine,
         }
     }
 }
@@ -217,7 +223,7 @@ mod tests {
     use super::*;
 
     const STATES: [State; 6] = [State::Unresolved, State::Resolved, State::Activated, State::Deactivated, State::Broken, State::Stopped];
-    const EVENTS: [Event; 8] = [
+    const EVENTS: [Event; 9] = [
         Event::StartedActive,
         Event::StartedInactive,
         Event::StartFailed,
@@ -226,6 +232,7 @@ mod tests {
         Event::StopBegan,
         Event::StopEnded,
         Event::StopFailed,
+        Event::Failed,
     ];
 
     #[test]
@@ -243,10 +250,12 @@ mod tests {
                 "resolved StartFailed broken",
                 "activated Deactivate deactivated",
                 "activated StopBegan deactivated",
+                "activated Failed broken",
                 "deactivated Activate activated",
                 "deactivated StopBegan deactivated",
                 "deactivated StopEnded stopped",
                 "deactivated StopFailed broken",
+                "deactivated Failed broken",
                 "broken StopBegan broken",
                 "broken StopEnded stopped",
                 "broken StopFailed broken",

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, Read},
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{PermissionsExt, symlink},
     path::{Component, Path, PathBuf},
 };
 
@@ -123,11 +123,11 @@ impl Store {
         Ok(store)
     }
 
-    /// The folder with the package `sha256`, which is at `path`; unpacked now where it was not before. Links are left out, as npm does:
-    /// nobody needs those to programs, and others could lead anywhere.
+    /// The folder with the package `sha256`, which is at `path`; unpacked now where it was not before. Symbolic links to what is in the
+    /// package are made last; those to nowhere, and hard ones, are left out.
     ///
     /// # Errors
-    /// Where it is no sound package, or the disk does not take it. Nothing is left of it then.
+    /// Where it is no sound package, or has a link that leads out of it, or the disk does not take it. Nothing is left of it then.
     pub fn unpacked(&self, sha256: &str, path: &Path) -> Result<PathBuf, PackageError> {
         let folder = self.packages.join(sha256);
         if folder.is_dir() {
@@ -138,7 +138,7 @@ impl Store {
             move |error| PackageError::Write(path, error)
         };
         let unfinished = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(&self.packages).map_err(failed(&self.packages))?;
-        let (mut bytes, mut files) = (0, 0);
+        let (mut bytes, mut files, mut links) = (0, 0, Vec::new());
         let mut archive = open(path)?;
         for entry in archive.entries().map_err(PackageError::Archive)? {
             let mut entry = entry.map_err(PackageError::Archive)?;
@@ -161,9 +161,15 @@ impl Store {
                     entry.read_to_end(&mut content).map_err(PackageError::Archive)?;
                     self.keep(&content, runs, &to).map_err(failed(&to))?;
                 }
+                EntryType::Symlink => {
+                    if let Some(target) = entry.link_name().map_err(PackageError::Archive)? {
+                        links.push((place, target.into_owned()));
+                    }
+                }
                 _ => {}
             }
         }
+        link(unfinished.path(), &links)?;
         // To the very end, where it says whether all of it was right.
         io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(PackageError::Archive)?;
         match fs::rename(unfinished.path(), &folder) {
@@ -204,6 +210,47 @@ impl Store {
             Ok(()) => Ok(()),
         }
     }
+}
+
+/// Makes links below `root`: path and target of each. Of links that lead through one another, too, none leads out.
+fn link(root: &Path, links: &[(PathBuf, PathBuf)]) -> Result<(), PackageError> {
+    let outside = |place: &Path| PackageError::Outside(place.display().to_string());
+    for (place, target) in links {
+        let to = root.join(place);
+        let failed = |error| PackageError::Write(to.clone(), error);
+        let mut depth = place.components().count().saturating_sub(1);
+        for part in target.components() {
+            depth = match part {
+                Component::Normal(_) => depth + 1,
+                Component::CurDir => depth,
+                Component::ParentDir => depth.checked_sub(1).ok_or_else(|| outside(place))?,
+                Component::RootDir | Component::Prefix(_) => return Err(outside(place)),
+            };
+        }
+        let folder = to.parent().unwrap_or(root);
+        fs::create_dir_all(folder).map_err(failed)?;
+        // What was linked before may be on the way.
+        if !folder.canonicalize().map_err(failed)?.starts_with(root) {
+            return Err(outside(place));
+        }
+        match symlink(target, &to) {
+            // An archive may have a name twice; the file counts.
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    for (place, _) in links {
+        let to = root.join(place);
+        match to.canonicalize() {
+            Ok(target) if target.starts_with(root) => {}
+            Ok(_) => return Err(outside(place)),
+            Err(_) => {
+                // It leads nowhere, or round and round; or a link before it on its way has gone.
+                let _ = fs::remove_file(&to);
+            }
+        }
+    }
+    Ok(())
 }
 
 const UNFINISHED: &str = ".unfinished-";
@@ -260,16 +307,27 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_written_outside_of_the_package_and_links_are_left_out() {
+    fn nothing_is_written_or_linked_outside_of_the_package() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("store")).unwrap();
         for name in ["package/../../out", "../out", "/etc/out", "package/a/../../../../out"] {
             let refused = unpacked(&store, "a", &[(name, "x")]).unwrap_err();
             assert!(matches!(refused, PackageError::Outside(_)), "{name}: {refused}");
         }
-        let entries = [("package/package.json", "{}"), ("package/link", "->/etc"), ("package/link/passwd", "x")];
+        for entries in [
+            &[("package/link", "->/etc"), ("package/link/passwd", "x")][..],
+            &[("package/link", "->../../out")],
+            // Neither leads out by what it says alone.
+            &[("package/a/b/f", ""), ("package/link", "->a/b"), ("package/a/b/up", "->.."), ("package/out", "->link/up/../../..")],
+            &[("package/a/b/f", ""), ("package/link", "->a/b"), ("package/link/../../../x", "->f")],
+        ] {
+            let refused = unpacked(&store, "a", entries).unwrap_err();
+            assert!(matches!(refused, PackageError::Outside(_)), "{entries:?}: {refused}");
+        }
+        let entries = [("package/a/f", "x"), ("package/link", "->a"), ("package/round", "->round"), ("package/gone", "->nowhere")];
         let package = unpacked(&store, "b", &entries).unwrap();
-        assert!(package.join("link").is_dir() && package.join("link/passwd").is_file(), "what looks like below a link is in a folder");
+        assert_eq!(fs::read_to_string(package.join("link/f")).unwrap(), "x");
+        assert!(!package.join("round").is_symlink() && !package.join("gone").is_symlink());
         assert!(!folder.path().join("out").exists());
         // Whatever went wrong is gone.
         assert_eq!(fs::read_dir(folder.path().join("store/packages")).unwrap().count(), 1);

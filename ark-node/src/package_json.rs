@@ -35,7 +35,38 @@ struct Ark {
     hosts: Vec<String>,
     priority: Option<i32>,
     probe: Option<String>,
+    isolation: Option<Isolation>,
+    package: Option<String>,
+    keep_prefix: bool,
     limits: BTreeMap<String, u64>,
+}
+
+/// What a module runs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Isolation {
+    /// A process of its own.
+    Process,
+    /// A thread with a JavaScript engine of its own, in a process that it shares with others.
+    Worker,
+}
+
+impl std::fmt::Display for Isolation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Process => "process",
+            Self::Worker => "worker",
+        })
+    }
+}
+
+impl std::str::FromStr for Isolation {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = [Self::Process, Self::Worker].into_iter().find(|isolation| isolation.to_string() == text);
+        known.ok_or_else(|| format!("{text:?} is no isolation; it is process or worker"))
+    }
 }
 
 /// What is wrong with a `package.json`.
@@ -65,6 +96,24 @@ impl PackageJson {
     #[must_use]
     pub fn has_dependencies(&self) -> bool {
         !self.dependencies.is_empty()
+    }
+
+    /// The folder that its `build` makes the package in, with all that it needs to run, where that is another than its own.
+    #[must_use]
+    pub fn package(&self) -> Option<&str> {
+        self.ark.package.as_deref()
+    }
+
+    /// Whether it knows its context path, and wants it left in the paths of requests.
+    #[must_use]
+    pub fn keeps_prefix(&self) -> bool {
+        self.ark.keep_prefix
+    }
+
+    /// What it asks to run in.
+    #[must_use]
+    pub fn isolation(&self) -> Option<Isolation> {
+        self.ark.isolation
     }
 
     /// Its name as npm knows it, and its version.
@@ -147,6 +196,8 @@ mod tests {
     #[test]
     fn what_is_not_known_is_refused() {
         assert!(PackageJson::parse(br#"{"ark": {"contextpath": "/"}}"#).is_err());
+        assert!(PackageJson::parse(br#"{"ark": {"isolation": "thread"}}"#).is_err());
+        assert_eq!(parsed(r#"{"ark": {"isolation": "worker"}}"#).isolation(), Some(Isolation::Worker));
         assert!(parsed(r#"{"ark": {"limits": {"memory": 1}}}"#).manifest().unwrap_err().to_string().contains("memory"));
     }
 

@@ -24,6 +24,8 @@ pub enum Event {
     AfterStop(Arc<ModuleId>),
     /// It could not be stopped cleanly.
     StopFailed(Arc<ModuleId>, Failure),
+    /// It ran, has ended, and will not be back by itself.
+    Failed(Arc<ModuleId>, Failure),
     /// Its resources are about to be given back.
     BeforeRecycle(Arc<ModuleId>),
     /// This is known of what it gave back. A later one on the same module takes the place of this.

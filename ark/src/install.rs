@@ -23,7 +23,6 @@ use crate::{
     journal::{Entry, Wanted},
     log::LogBook,
     operation::{Accepted, Install, Steps},
-    refine,
     registry::{Command, Live, Module},
     retire::{self, Leaving},
     runtime::{ModuleSpec, Package, Prepared, Running, Runtime, Started},
@@ -223,7 +222,7 @@ impl<E: Clone + Send + Sync + 'static> Installing<E> {
     fn change_routes(&mut self, spec: &Arc<ModuleSpec>, policy: Activation, started: Started<E>) -> Result<Vec<Leaving<E>>, Failure> {
         let shared = &self.shared;
         let id = &spec.id;
-        let (now, instance) = (shared.now(), shared.new_instance());
+        let now = shared.now();
         let mut registry = shared.registry();
         let plan = match self.origin {
             Origin::Restored { active } => Plan { activate: active, ..Plan::default() },
@@ -235,9 +234,9 @@ impl<E: Clone + Send + Sync + 'static> Installing<E> {
             (true, None) => (Change::StartedActive, String::new()),
         };
         registry.step(id, event, now, message)?;
+        let mut failed = None;
         if let Some(module) = registry.modules.get_mut(id) {
-            let refining = started.refined.map(|refined| refine::watch(shared, id, instance, refined));
-            module.live = Some(Live { instance, running: started.running, refining });
+            failed = module.live.replace(Live::new(shared, id, started));
             module.timings.clone_from(&self.steps.timings);
         }
         let mut leaving = Vec::new();
@@ -250,6 +249,9 @@ impl<E: Clone + Send + Sync + 'static> Installing<E> {
         }
         registry.replaced.retain(|other| *other != **id);
         shared.traffic.route(id.name(), registry.targets(id.name()));
+        if let Some(failed) = failed {
+            retire::dispose(shared, spec, failed);
+        }
         Ok(leaving)
     }
 
@@ -278,8 +280,12 @@ impl<E: Clone + Send + Sync + 'static> Installing<E> {
             shared.listeners.tell(&Event::StartFailed(Arc::clone(&id), failure.clone()));
             let mut registry = shared.registry();
             if shared.settings.remove_broken {
-                if let Some(removed) = registry.modules.remove(&id) {
+                if let Some(mut removed) = registry.modules.remove(&id) {
                     removed.spec.log.close();
+                    if let Some(failed) = removed.live.take() {
+                        shared.traffic.route(id.name(), registry.targets(id.name()));
+                        retire::dispose(&shared, &removed.spec, failed);
+                    }
                 }
             } else if let Some(module) = registry.modules.get_mut(&id) {
                 let message = format!("{}: {failure}", failure.reason);
@@ -389,7 +395,7 @@ async fn admit<E: Clone>(
     }
     let overlaps = |module: &Module<E>| {
         module.context_path == context_path
-            && module.history.state() != State::Broken
+            && (module.history.state() != State::Broken || module.live.is_some())
             && (module.hosts.is_empty() || hosts.is_empty() || module.hosts.iter().any(|host| hosts.contains(host)))
     };
     if let Some((other, _)) = registry.modules.iter().find(|(other, module)| other.name() != id.name() && overlaps(module)) {
@@ -400,7 +406,7 @@ async fn admit<E: Clone>(
         let message = format!("this base has {} modules, as many as it allows; undeploy some first", registry.modules.len());
         return Err(Failure::new(Reason::BudgetExceeded, message));
     }
-    let module = Module {
+    let mut module = Module {
         history: History::created(shared.now()),
         spec: Arc::clone(&spec),
         kind,
@@ -415,10 +421,12 @@ async fn admit<E: Clone>(
         live: None,
         retiring: None,
     };
-    // A broken one that it replaces is gone.
-    if let Some(replaced) = registry.modules.insert(ModuleId::clone(id), module) {
+    // A broken one that it replaces is gone; what that still answers, it answers until this one serves.
+    if let Some(replaced) = registry.modules.remove(id) {
         replaced.spec.log.close();
+        module.live = replaced.live;
     }
+    registry.modules.insert(ModuleId::clone(id), module);
     registry.changed();
     Ok(spec)
 }

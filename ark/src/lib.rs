@@ -9,6 +9,7 @@
 mod activation;
 mod base;
 mod event;
+mod failed;
 mod fence;
 mod install;
 mod journal;

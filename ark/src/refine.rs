@@ -9,7 +9,7 @@ use crate::{
     base::Shared,
     registry::Live,
     retire,
-    runtime::{Refined, Running},
+    runtime::{Refined, Running, Started},
     traffic::InstanceId,
 };
 
@@ -39,7 +39,7 @@ pub(crate) fn watch<E: Clone + Send + Sync + 'static>(
 }
 
 async fn replace<E: Clone + Send + Sync + 'static>(
-    shared: &Shared<E>,
+    shared: &Arc<Shared<E>>,
     id: &Arc<ModuleId>,
     instance: InstanceId,
     better: Box<dyn Running<E>>,
@@ -49,7 +49,7 @@ async fn replace<E: Clone + Send + Sync + 'static>(
         // Only in place of the very instance it was made for, and only while that one stays.
         let Some(module) = registry.modules.get_mut(id.as_ref()).filter(|module| module.retiring.is_none()) else { return };
         let Some(live) = module.live.as_mut().filter(|live| live.instance == instance) else { return };
-        let new = Live { instance: shared.new_instance(), running: better, refining: None };
+        let new = Live::new(shared, id, Started { running: better, refined: None });
         let old = std::mem::replace(live, new);
         let deadline = std::time::Duration::from_millis(module.spec.limits.drain_deadline_ms);
         shared.traffic.route(id.name(), registry.targets(id.name()));

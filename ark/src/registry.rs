@@ -17,9 +17,12 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     activation::Standing,
+    base::Shared,
+    failed,
     fence::Fences,
     journal::MAX_REPLACED,
-    runtime::{ModuleSpec, Running},
+    refine,
+    runtime::{ModuleSpec, Running, Started},
     traffic::{InstanceId, Target},
 };
 
@@ -58,8 +61,25 @@ pub(crate) struct Busy {
 pub(crate) struct Live<E> {
     pub(crate) instance: InstanceId,
     pub(crate) running: Box<dyn Running<E>>,
-    /// Where a better build is being made: dropping this gives it up.
-    pub(crate) refining: Option<DropGuard>,
+    /// Where a better build is being made, or it is watched whether it fails: dropping this gives that up.
+    _watched: [Option<DropGuard>; 2],
+}
+
+impl<E: Clone + Send + Sync + 'static> Live<E> {
+    /// What was started of `id`.
+    pub(crate) fn new(shared: &Arc<Shared<E>>, id: &Arc<ModuleId>, started: Started<E>) -> Self {
+        let instance = shared.new_instance();
+        let failing = started.running.failed().map(|failed| failed::watch(shared, id, instance, failed));
+        let refining = started.refined.map(|refined| refine::watch(shared, id, instance, refined));
+        Self { instance, running: started.running, _watched: [failing, refining] }
+    }
+}
+
+impl<E> Live<E> {
+    /// The module alone, which nobody watches any more.
+    pub(crate) fn into_running(self) -> Box<dyn Running<E>> {
+        self.running
+    }
 }
 
 /// A registered module.
@@ -82,7 +102,7 @@ pub(crate) struct Module<E> {
 
 impl<E: Clone> Module<E> {
     fn target(&self) -> Option<Target<E>> {
-        let live = self.live.as_ref().filter(|_| self.history.state() == State::Activated)?;
+        let live = self.live.as_ref()?;
         Some(Target {
             instance: live.instance,
             module: Arc::clone(&self.spec.id),
@@ -195,9 +215,14 @@ impl<E: Clone> Registry<E> {
             .collect()
     }
 
-    /// Who answers for `name` now.
+    /// Who answers for `name` now. Where no version is there that serves, one that has failed still has what it had, to say so.
     pub(crate) fn targets(&self, name: &str) -> Vec<Target<E>> {
-        self.versions(name).filter_map(|(_, module)| module.target()).collect()
+        let of = |is: fn(State) -> bool| -> Vec<Target<E>> {
+            self.versions(name).filter(|(_, module)| is(module.history.state())).filter_map(|(_, module)| module.target()).collect()
+        };
+        let active = of(|state| state == State::Activated);
+        // While one that has failed is installed anew, it is resolved.
+        if active.is_empty() { of(|state| matches!(state, State::Broken | State::Resolved)) } else { active }
     }
 
     /// How all modules stand.

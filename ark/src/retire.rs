@@ -109,8 +109,7 @@ pub(crate) async fn end<E: 'static>(
     live: Live<E>,
     timings: &mut Vec<Timing>,
 ) -> (Reclaimed, Option<Failure>) {
-    let Live { running, refining, .. } = live;
-    drop(refining);
+    let running = live.into_running();
     let patience = shared.settings.stop_patience;
     let stopped = timed(timings, Step::Stop, tokio::time::timeout(patience + GRACE, running.stop(patience))).await;
     let failure = stopped
@@ -129,6 +128,15 @@ pub(crate) async fn end<E: 'static>(
         reclaimed.verdict.state = reclaimed.verdict.state.max(VerdictState::Pending);
     }
     (reclaimed, failure)
+}
+
+/// Sees off, in the background, what was left of a module that had failed: nothing waits for it.
+pub(crate) fn dispose<E: Clone + Send + Sync + 'static>(shared: &Arc<Shared<E>>, spec: &Arc<ModuleSpec>, live: Live<E>) {
+    let (shared, spec) = (Arc::clone(shared), Arc::clone(spec));
+    tokio::spawn(async move {
+        shared.traffic.drain(live.instance, Duration::from_millis(spec.limits.drain_deadline_ms)).await;
+        end(&shared, &spec.id, live, &mut Vec::new()).await;
+    });
 }
 
 async fn timed<T>(timings: &mut Vec<Timing>, step: Step, work: impl Future<Output = T>) -> T {

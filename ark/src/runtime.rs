@@ -156,6 +156,13 @@ pub trait Running<E>: Send + Sync {
     /// Asks the module whether it works. A module without a probe path works once it is started.
     fn probe(&self) -> BoxFuture<'_, Result<(), Failure>>;
 
+    /// Done once the module has ended and will not be back by itself, with why; never before. None where that cannot happen.
+    ///
+    /// It keeps its endpoint, which refuses requests from then on, until it is stopped.
+    fn failed(&self) -> Option<BoxFuture<'static, Failure>> {
+        None
+    }
+
     /// Ends what still runs of it. Called after the drain; what runs on after `patience` is cut off.
     ///
     /// # Errors

@@ -29,7 +29,7 @@ use crate::{
     journal::FileJournal,
     metrics::Metrics,
     otlp::{Exporter, Operation},
-    packages::{Bounds, Fetcher, Keys, Store},
+    packages::{Bounds, Fetcher, Keys, Pack, Store},
     system,
 };
 
@@ -74,6 +74,7 @@ pub struct Builder {
     keys: Keys,
     otlp: Option<String>,
     own: Option<Endpoint>,
+    pack: Option<Pack>,
 }
 
 impl Builder {
@@ -119,6 +120,13 @@ impl Builder {
     #[must_use]
     pub fn own(mut self, endpoint: Endpoint) -> Self {
         self.own = Some(endpoint);
+        self
+    }
+
+    /// Takes folders for packages, too, which `pack` makes of them.
+    #[must_use]
+    pub fn folders(mut self, pack: Pack) -> Self {
+        self.pack = Some(pack);
         self
     }
 
@@ -179,7 +187,7 @@ impl Builder {
             base = base.runtime(make(data)?);
         }
         let base = base.build(
-            Arc::new(Fetcher::new(Arc::clone(&store), self.bounds, self.keys)),
+            Arc::new(Fetcher::new(Arc::clone(&store), self.bounds, self.keys, self.pack)),
             Arc::clone(&gateway) as Arc<dyn ark::Traffic<Endpoint>>,
         );
         Ok(Arc::new(Agent {
@@ -238,6 +246,7 @@ impl Agent {
             keys: Keys::default(),
             otlp: None,
             own: None,
+            pack: None,
         }
     }
 

@@ -206,7 +206,7 @@ struct Answer<'a> {
     last: bool,
 }
 
-/// Sends one request and reads one answer that has a `content-length`.
+/// Sends one request and reads one answer, which has a `content-length` or comes in chunks.
 async fn exchange<'a>(stream: &mut TcpStream, request: &[u8], buffer: &'a mut Vec<u8>) -> Result<Answer<'a>, Error> {
     stream.write_all(request).await?;
     buffer.clear();
@@ -223,13 +223,44 @@ async fn exchange<'a>(stream: &mut TcpStream, request: &[u8], buffer: &'a mut Ve
             };
             let length = field("content-length").and_then(|value| value.parse::<usize>().ok());
             let last = field("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
-            break (head + 4, status, length.ok_or("an answer without a length")?, last);
+            let in_chunks = field("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
+            if length.is_none() && !in_chunks {
+                return Err("an answer without a length".into());
+            }
+            break (head + 4, status, length, last);
         }
     };
-    while buffer.len() < head + length {
+    let length = loop {
+        match length {
+            Some(length) if buffer.len() >= head + length => break length,
+            Some(_) => {}
+            None => {
+                if let Some(body) = unchunked(buffer.get(head..).unwrap_or_default())? {
+                    buffer.truncate(head);
+                    buffer.extend_from_slice(&body);
+                    break body.len();
+                }
+            }
+        }
         if stream.read_buf(buffer).await? == 0 {
             return Err("the connection ended within a body".into());
         }
-    }
+    };
     Ok(Answer { status, body: buffer.get(head..head + length).unwrap_or_default(), last })
+}
+
+/// The body that `chunks` are, once all of them are there.
+fn unchunked(mut chunks: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+    let mut body = Vec::new();
+    loop {
+        let Some(end) = chunks.windows(2).position(|window| window == b"\r\n") else { return Ok(None) };
+        let size = usize::from_str_radix(std::str::from_utf8(chunks.get(..end).unwrap_or_default())?, 16)?;
+        let rest = chunks.get(end + 2..).unwrap_or_default();
+        let (Some(piece), Some(after)) = (rest.get(..size), rest.get(size + 2..)) else { return Ok(None) };
+        if size == 0 {
+            return Ok(Some(body));
+        }
+        body.extend_from_slice(piece);
+        chunks = after;
+    }
 }

@@ -32,27 +32,78 @@ pub fn package(name: &str, version: &str) -> Result<PathBuf, Error> {
     lock.lock()?;
     let package = folder.join(format!("node_modules/.cache/ark/{name}-{version}.tgz"));
     let source = root().join("examples/node").join(name);
-    let newest = |folder: &Path| -> Result<std::time::SystemTime, Error> {
-        let times = fs::read_dir(folder)?.map(|entry| Ok(entry?.metadata()?.modified()?));
-        times.collect::<Result<Vec<_>, Error>>()?.into_iter().max().ok_or_else(|| format!("{} is empty", folder.display()).into())
-    };
-    let newest = newest(&source)?;
+    let files = files(&source)?;
+    let times = files.iter().map(|file| Ok(fs::metadata(source.join(file))?.modified()?)).collect::<Result<Vec<_>, Error>>()?;
+    let newest = times.into_iter().max().ok_or_else(|| format!("{} is empty", source.display()))?;
     if fs::metadata(&package).and_then(|metadata| metadata.modified()).is_ok_and(|built| built > newest) {
         return Ok(package);
     }
-    for entry in fs::read_dir(&source)? {
-        let entry = entry?;
-        if entry.file_type()?.is_file() {
-            fs::copy(entry.path(), folder.join(entry.file_name()))?;
-        }
+    for file in &files {
+        let to = folder.join(file);
+        fs::create_dir_all(to.parent().unwrap_or(&to))?;
+        fs::copy(source.join(file), to)?;
     }
     let json = fs::read_to_string(folder.join("package.json"))?;
     fs::write(folder.join("package.json"), json.replace("\"version\": \"1.0.0\"", &format!("\"version\": \"{version}\"")))?;
-    let output = Command::new(bin_dir()?.join("arkctl")).arg("build").current_dir(&folder).output()?;
-    if !output.status.success() {
-        return Err(format!("{name} does not build:\n{}", String::from_utf8_lossy(&output.stderr)).into());
+    // Whoever builds it has installed what that needs.
+    if json.contains("\"build\"") {
+        run(Command::new("npm").args(["install", "--no-audit", "--no-fund"]).current_dir(&folder))?;
     }
+    run(Command::new(bin_dir()?.join("arkctl")).arg("build").env("NEXT_TELEMETRY_DISABLED", "1").current_dir(&folder))?;
     Ok(package)
+}
+
+/// The files below `folder`, but for what building it has left.
+fn files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let (mut files, mut folders) = (Vec::new(), vec![PathBuf::new()]);
+    while let Some(inner) = folders.pop() {
+        for entry in fs::read_dir(folder.join(&inner))? {
+            let entry = entry?;
+            let (path, name) = (inner.join(entry.file_name()), entry.file_name());
+            if entry.file_type()?.is_file() {
+                files.push(path);
+            } else if !["node_modules", "dist", ".next"].iter().any(|made| name == *made) {
+                folders.push(path);
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// Runs `command` to its end, and answers with what it said.
+///
+/// # Errors
+/// Where it does not end well, with what it said.
+pub fn run(command: &mut Command) -> Result<String, Error> {
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    if !output.status.success() {
+        return Err(format!("{command:?} ended with {}:\n{said}{complained}", output.status).into());
+    }
+    Ok(said.into_owned())
+}
+
+/// The package of npm with `nodejslet` in it, built of what lies in `nodejslet/js` and of the binary.
+///
+/// # Errors
+/// Where npm does not pack it.
+pub fn npm_package() -> Result<PathBuf, Error> {
+    let (source, to) = (root().join("nodejslet/js"), root().join("target/npm"));
+    let folder = to.join("nodejslet");
+    fs::create_dir_all(folder.join("bin"))?;
+    for file in ["package.json", "index.d.ts", "README.md"] {
+        fs::copy(source.join(file), folder.join(file))?;
+    }
+    fs::copy(root().join("LICENSE"), folder.join("LICENSE"))?;
+    let binary = bin_dir()?.join("nodejslet");
+    // What only debuggers read is most of it.
+    let stripped = run(Command::new("strip").arg("-o").arg(folder.join("bin/nodejslet")).arg(&binary));
+    if stripped.is_err() {
+        fs::copy(&binary, folder.join("bin/nodejslet"))?;
+    }
+    let said = run(Command::new("npm").args(["pack", "--silent", "--pack-destination"]).arg(&to).current_dir(&folder))?;
+    let name = said.lines().last().ok_or("npm does not say what it packed")?;
+    Ok(to.join(name))
 }
 
 /// A base of Node.js in a folder of its own, with these arguments of `nodejslet`.

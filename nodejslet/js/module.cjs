@@ -1,61 +1,84 @@
-// Runs one module in this process: waits for what to run, has its servers listen where the supervisor reaches them, and ends it gracefully.
-// Everything of the module's own stays as Node.js has it.
+// Runs one module, in a process of its own or in a worker: waits for what to run, has its servers listen where the supervisor reaches
+// them, and ends it gracefully. Everything else of the module stays as Node.js has it.
 'use strict';
 
 const net = require('node:net');
 const path = require('node:path');
 const { monitorEventLoopDelay } = require('node:perf_hooks');
 const { pathToFileURL } = require('node:url');
+const { getHeapStatistics } = require('node:v8');
+const { isMainThread, workerData } = require('node:worker_threads');
 
-/** @typedef {{main: string, arguments: string[], cwd: string, environment: Record<string, string>, sockets: string}} Run what to run */
+const { open } = require('./line.cjs');
 
-/** The way to the supervisor; nothing that runs is kept alive by it. */
-const control = net.connect(/** @type {string} */ (process.env.NODEJSLET_CONTROL));
-delete process.env.NODEJSLET_CONTROL;
+/** @typedef {{main: string, arguments: string[], cwd: string, environment: Record<string, string>}} Run what to run */
 
 /** @type {Set<net.Server>} */
 const servers = new Set();
 let listened = 0;
 /** @type {Run | undefined} */
 let run;
+/** The folder of the sockets by which the supervisor reaches servers. */
+let sockets = '';
 
-/** @param {object} message */
-function tell(message) {
-  control.write(`${JSON.stringify(message)}\n`);
-}
-
-let rest = '';
-control.setEncoding('utf8');
-control.on('data', (text) => {
-  const lines = (rest + text).split('\n');
-  rest = /** @type {string} */ (lines.pop());
-  for (const line of lines) {
-    const message = JSON.parse(line);
-    if (message.run) begin(message.run);
-    else if (message.drain) drain();
-    else if (message.ping) pong();
-  }
+const control = isMainThread ? /** @type {string} */ (process.env.NODEJSLET_CONTROL) : workerData.control;
+delete process.env.NODEJSLET_CONTROL;
+const line = open(control, (message) => {
+  if (message.run) begin(message.run, message.sockets);
+  else if (message.drain) drain();
+  else if (message.term) end();
+  else if (message.ping) pong();
 });
-// Without a supervisor nobody reaches the module.
-control.on('close', () => process.exit(1));
-control.on('error', () => process.exit(1));
 
 const delay = monitorEventLoopDelay({ resolution: 20 });
 
 function pong() {
-  tell({ pong: true, delayMs: delay.max / 1e6, handles: process.getActiveResourcesInfo().length });
+  const { total_heap_size, external_memory } = getHeapStatistics();
+  line.tell({
+    pong: true,
+    delayMs: delay.max / 1e6,
+    handles: process.getActiveResourcesInfo().length,
+    engineBytes: total_heap_size + external_memory,
+  });
   delay.reset();
 }
 
-/** @param {Run} wanted */
-function begin(wanted) {
+/**
+ * A worker has no folder of its own; one is had by all that asks for it. Relative paths of the file system stay those of the process.
+ * @param {string} folder
+ */
+function workIn(folder) {
+  process.cwd = () => folder;
+  process.chdir = (to) => {
+    folder = path.resolve(folder, to);
+  };
+}
+
+/** What a process does on `SIGTERM`, in a worker, which gets no signals. */
+function end() {
+  if (!process.emit('SIGTERM', 'SIGTERM')) process.exit(0);
+}
+
+/**
+ * @param {Run} wanted
+ * @param {string} folder
+ */
+function begin(wanted, folder) {
   run = wanted;
-  process.chdir(run.cwd);
+  sockets = folder;
+  // @ts-ignore older versions have no word for it
+  if (/\.[cm]?ts$/.test(run.main) && !process.features.typescript) {
+    const refused = `${path.basename(run.main)} is TypeScript, and Node.js ${process.version} does not take types off; build it to JavaScript, or start the base with --node and one that does (22.18 or later)`;
+    line.tell({ refused });
+    return;
+  }
+  if (isMainThread) process.chdir(run.cwd);
+  else workIn(run.cwd);
   for (const name of Object.keys(process.env)) delete process.env[name];
   Object.assign(process.env, run.environment);
   process.argv = [process.execPath, run.main, ...run.arguments];
   delay.enable();
-  control.unref();
+  line.unref();
   process.once('beforeExit', serveExported);
   // What node itself does with a file on its command line, for both kinds of modules.
   require('node:module').runMain(run.main);
@@ -74,19 +97,20 @@ net.Server.prototype.listen = function (...args) {
   const options = first !== null && typeof first === 'object' ? first : undefined;
   const isPath = typeof first === 'string' && Number.isNaN(Number(first));
   if (run === undefined || isPath || (options && (options.path !== undefined || options.fd !== undefined || options._handle))) {
+    if (run !== undefined && (isPath || options?.path !== undefined)) line.tell({ aside: String(isPath ? first : options.path) });
     if (callback) args.push(callback);
     return Reflect.apply(listen, this, args);
   }
   const asked = Number(options ? options.port : first) || 0;
   const number = listened++;
-  const socket = path.join(run.sockets, `${number}`);
+  const socket = path.join(sockets, `${number}`);
   const port = asked || 49152 + ((process.pid + number) % 16384);
   const host = (options ? options.host : typeof args[1] === 'string' ? args[1] : undefined) ?? '127.0.0.1';
   servers.add(this);
   this.address = () => ({ address: host, family: net.isIPv6(host) ? 'IPv6' : 'IPv4', port });
   // A connection of the supervisor's rests for as long as that wants.
   if ('keepAliveTimeout' in this) this.keepAliveTimeout = 0;
-  this.once('listening', () => tell({ listening: number, port, tls: 'setSecureContext' in this }));
+  this.once('listening', () => line.tell({ listening: number, port, tls: 'setSecureContext' in this }));
   this.once('close', () => servers.delete(this));
   if (callback) this.once('listening', callback);
   return Reflect.apply(listen, this, [{ path: socket }]);
@@ -99,7 +123,7 @@ async function serveExported() {
   const handler = [exported, exported.default].map((from) => from?.fetch).find((fetch) => typeof fetch === 'function');
   if (listened > 0) return;
   if (!handler) {
-    tell({ silent: true });
+    line.tell({ silent: true });
     return;
   }
   serveFetch((request) => Reflect.apply(handler, exported.default ?? exported, [request]));
@@ -118,7 +142,10 @@ function serveFetch(handler) {
       const body = hasBody ? Readable.toWeb(incoming) : undefined;
       const gone = new AbortController();
       outgoing.once('close', () => gone.abort());
-      const request = new Request(url, /** @type {any} */ ({ method: incoming.method, headers, body, duplex: 'half', signal: gone.signal }));
+      const request = new Request(
+        url,
+        /** @type {any} */ ({ method: incoming.method, headers, body, duplex: 'half', signal: gone.signal }),
+      );
       const response = await handler(request);
       const cookies = response.headers.getSetCookie();
       outgoing.writeHead(response.status, [
@@ -140,7 +167,7 @@ function serveFetch(handler) {
 function drain() {
   const still = [...servers];
   let left = still.length;
-  const done = () => tell({ drained: true, handles: process.getActiveResourcesInfo() });
+  const done = () => line.tell({ drained: true, handles: process.getActiveResourcesInfo() });
   if (left === 0) return done();
   for (const server of still) {
     server.close(() => {
@@ -149,4 +176,3 @@ function drain() {
     /** @type {any} */ (server).closeIdleConnections?.();
   }
 }
-

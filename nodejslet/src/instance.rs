@@ -1,81 +1,34 @@
-//! A module that runs, and is brought back where its process ends: requests wait for it meanwhile, for a while.
+//! A module that runs, and is brought back where what it runs in ends: requests wait for it meanwhile, for a while.
 
 use std::{
-    collections::VecDeque,
-    path::Path,
+    convert::Infallible,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use ark_model::{Limits, Reason};
-use ark_node::MEMORY_BYTES;
+use ark_model::{Failure, Limits, Reason};
+use ark_node::Isolation;
+use arklet::now;
 use futures_util::future::BoxFuture;
 use gateway::{Body, Place, Proxy, RequestId, Upstream, UpstreamError};
 use http::{Request, Response};
-use rustix::process::Signal;
-use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use arklet::now;
+use crate::{
+    restarts::{AT_MOST, Restarts},
+    starter::Starter,
+    unit::{Output, Run, Told, Unit},
+};
 
-use crate::process::{Output, Process, Run, Told, described};
-
-/// How long a request waits for a process that is being started again.
+/// How long a request waits at most for what is being started again.
 const HELD: Duration = Duration::from_secs(5);
-/// How often in how long a process is started again before it counts as broken.
-const RESTARTS: usize = 5;
-const WITHIN: Duration = Duration::from_secs(60);
-/// The pause before the first restart; each further one takes twice as long.
-const PAUSE: Duration = Duration::from_millis(100);
-/// How often it is looked whether a process lives and keeps to its bounds.
+/// How often it is looked whether it lives and keeps to its bounds.
 const LOOK: Duration = Duration::from_millis(500);
-/// What a process gets between being told to end and being ended.
+/// What it gets between being told to end and being ended.
 const LAST_WORDS: Duration = Duration::from_millis(500);
-/// Of a process's memory, what is not for its heap: Node.js itself, and buffers.
-const BESIDE_HEAP_MIB: u64 = 64;
-const LEAST_HEAP_MIB: u64 = 32;
-/// How long after a start the next process is made.
-const REFILL: Duration = Duration::from_millis(300);
-
-/// Starts processes. One for a module of the usual size is there before it is needed: Node.js itself takes as long to start as many an
-/// application does.
-#[derive(Clone)]
-pub(crate) struct Starter {
-    node: Arc<Path>,
-    script: Arc<Path>,
-    spare: Arc<Mutex<Option<Process>>>,
-}
-
-impl Starter {
-    pub(crate) fn new(node: Arc<Path>, script: Arc<Path>) -> Self {
-        Self { node, script, spare: Arc::default() }
-    }
-
-    /// A process that waits for what it is to run.
-    async fn process(&self, memory_bytes: u64, through: bool) -> std::io::Result<Process> {
-        let heap_mib = (memory_bytes >> 20).saturating_sub(BESIDE_HEAP_MIB).max(LEAST_HEAP_MIB);
-        if memory_bytes != MEMORY_BYTES || through {
-            return Process::start(&self.node, &self.script, heap_mib, through).await;
-        }
-        let spare = self.spare.lock().await.take().and_then(|mut spare| spare.is_alive().then_some(spare));
-        let process = match spare {
-            Some(spare) => spare,
-            None => Process::start(&self.node, &self.script, heap_mib, false).await?,
-        };
-        let starter = self.clone();
-        tokio::spawn(async move {
-            // Whoever starts now comes first.
-            tokio::time::sleep(REFILL).await;
-            let mut spare = starter.spare.lock().await;
-            if spare.is_none() {
-                match Process::start(&starter.node, &starter.script, heap_mib, false).await {
-                    Ok(process) => *spare = Some(process),
-                    Err(error) => tracing::warn!(%error, "no process of Node.js is there beforehand"),
-                }
-            }
-        });
-        Ok(process)
-    }
-}
+/// How many of its last lines are shown where it is given up, and how many bytes of them.
+const LAST_LINES: usize = 6;
+const LAST_BYTES: usize = 1_500;
 
 /// What to keep running.
 #[derive(Clone)]
@@ -83,6 +36,9 @@ pub(crate) struct Wanted {
     /// How it is called, for messages.
     pub(crate) name: String,
     pub(crate) run: Run,
+    pub(crate) isolation: Isolation,
+    /// Whether its requests have its context path in their paths.
+    pub(crate) keeps_prefix: bool,
     pub(crate) limits: Limits,
     pub(crate) output: Output,
 }
@@ -91,7 +47,8 @@ pub(crate) struct Wanted {
 enum State {
     Up(Arc<Proxy>),
     Restarting,
-    Broken,
+    /// It is not started again, and why.
+    Broken(Arc<str>),
     Ended,
 }
 
@@ -113,11 +70,14 @@ struct Stop {
     ended: oneshot::Sender<Handles>,
 }
 
-/// A module's process, whichever it is at the time. It ends with this.
+/// A module, whatever it runs in at the time. It ends with this.
 pub(crate) struct Instance {
     state: watch::Receiver<State>,
     figures: watch::Receiver<Figures>,
     stop: mpsc::Sender<Stop>,
+    /// How long requests wait for it.
+    held: Duration,
+    keeps_prefix: bool,
 }
 
 impl Instance {
@@ -126,18 +86,36 @@ impl Instance {
     /// # Errors
     /// In words, where it does not come up.
     pub(crate) async fn start(starter: Starter, wanted: Wanted) -> Result<Self, String> {
-        let (process, serving) = up(&starter, &wanted).await?;
+        let (unit, serving) = up(&starter, &wanted).await?;
         let (state_sender, state) = watch::channel(serving);
-        let (figures_sender, figures) = watch::channel(Figures { memory_bytes: process.memory(), ..Figures::default() });
+        let (figures_sender, figures) = watch::channel(Figures { memory_bytes: unit.memory(0), ..Figures::default() });
         let (stop, stopping) = mpsc::channel(1);
-        let keeper = Keeper { starter, wanted, state: state_sender, figures: figures_sender, began: VecDeque::new() };
-        tokio::spawn(keeper.keep(process, stopping));
-        Ok(Self { state, figures, stop })
+        let held = HELD.min(Duration::from_millis(wanted.limits.request_deadline_ms) / 2);
+        let keeps_prefix = wanted.keeps_prefix;
+        let keeper = Keeper { starter, wanted, state: state_sender, figures: figures_sender, restarts: Restarts::default() };
+        tokio::spawn(keeper.keep(unit, stopping));
+        Ok(Self { state, figures, stop, held, keeps_prefix })
     }
 
     /// What answers its requests.
     pub(crate) fn endpoint(&self) -> Arc<Answering> {
-        Arc::new(Answering(self.state.clone()))
+        Arc::new(Answering { state: self.state.clone(), held: self.held, keeps_prefix: self.keeps_prefix })
+    }
+
+    /// Done once it is given up, with what it said last.
+    pub(crate) fn failed(&self) -> BoxFuture<'static, Failure> {
+        let mut state = self.state.clone();
+        Box::pin(async move {
+            let why = match state.wait_for(|state| matches!(state, State::Broken(_))).await.as_deref() {
+                Ok(State::Broken(why)) => Some(why.to_string()),
+                Ok(_) | Err(_) => None,
+            };
+            match why {
+                Some(why) => Failure::new(Reason::ModuleFailed, why),
+                // It was stopped.
+                None => std::future::pending().await,
+            }
+        })
     }
 
     pub(crate) fn figures(&self) -> Figures {
@@ -154,27 +132,61 @@ impl Instance {
     }
 }
 
-/// Starts a process and waits until it serves.
-async fn up(starter: &Starter, wanted: &Wanted) -> Result<(Process, State), String> {
-    let through = matches!(wanted.output, Output::Through);
-    let process = starter.process(wanted.limits.memory_bytes, through).await;
-    let mut process = process.map_err(|error| error.to_string())?;
-    process.run(&wanted.run, &wanted.output).map_err(|error| error.to_string())?;
+/// Starts a unit and waits until it serves.
+async fn up(starter: &Starter, wanted: &Wanted) -> Result<(Unit, State), String> {
+    let started = match wanted.output {
+        Output::Through => starter.process_through(wanted.limits.memory_bytes).await,
+        Output::Log(_) => starter.unit(wanted.isolation, wanted.limits.memory_bytes).await,
+    };
+    let mut unit = started.map_err(|error| error.to_string())?;
+    unit.run(&wanted.run, &wanted.output);
     loop {
-        match process.hear().await {
+        match unit.hear().await {
             Some(Told::Listening { tls: true, port, .. }) => {
                 return Err(format!("it listens on port {port} with TLS; the base has that, let it listen by plain HTTP"));
             }
             Some(Told::Listening { listening: 0, .. }) => {
-                let socket = process.socket(0);
-                return Ok((process, State::Up(Arc::new(Proxy::new(Place::Socket(socket))))));
+                let socket = unit.socket(0);
+                return Ok((unit, State::Up(Arc::new(Proxy::new(Place::Socket(socket))))));
             }
             Some(Told::Silent { .. }) => {
                 return Err("it came to its end without a server that listens, and exports no fetch(request)".to_owned());
             }
-            Some(_) => {}
-            None => return Err(format!("its process ended before it served: {}", described(process.ended().await))),
+            Some(Told::Refused { refused }) => return Err(refused),
+            Some(told) => wanted.tell_aside(&told),
+            None => return Err(format!("it ended before it served: {}", unit.ended().await)),
         }
+    }
+}
+
+impl Wanted {
+    fn say(&self, what: &str) {
+        tracing::warn!(module = self.name, "{what}");
+        if let Output::Log(log) = &self.output {
+            log.write(now(), "ark", None, what);
+        }
+    }
+
+    /// Says where it listens beside where it is reached.
+    fn tell_aside(&self, told: &Told) {
+        match told {
+            Told::Listening { port, .. } => {
+                self.say(&format!("it listens on port {port} too, which nobody reaches: the first is the one that counts"));
+            }
+            Told::Aside { aside } => {
+                self.say(&format!("it listens on the Unix socket {aside}, which stays its own: the base does not reach it"));
+            }
+            Told::Refused { .. } | Told::Silent { .. } | Told::Drained { .. } | Told::Pong { .. } => {}
+        }
+    }
+
+    /// The last that it wrote.
+    fn last_words(&self) -> String {
+        let Output::Log(log) = &self.output else { return String::new() };
+        let (lines, _) = log.read(log.end().saturating_sub(LAST_LINES as u64));
+        let text = lines.into_iter().map(|line| line.text).collect::<Vec<_>>().join("\n");
+        let from = text.len().saturating_sub(LAST_BYTES);
+        text.char_indices().filter(|(at, _)| *at >= from).map(|(_, letter)| letter).collect()
     }
 }
 
@@ -184,125 +196,106 @@ struct Keeper {
     wanted: Wanted,
     state: watch::Sender<State>,
     figures: watch::Sender<Figures>,
-    /// When it was started again lately.
-    began: VecDeque<Instant>,
+    restarts: Restarts,
 }
 
 impl Keeper {
-    async fn keep(mut self, mut process: Process, mut stopping: mpsc::Receiver<Stop>) {
-        loop {
-            let why = tokio::select! {
-                why = self.watch(&mut process) => why,
-                stop = stopping.recv() => {
-                    self.state.send_replace(State::Ended);
-                    if let Some(stop) = stop {
-                        let handles = end(process, stop.patience).await;
-                        let _ = stop.ended.send(handles);
-                    }
-                    return;
-                }
+    /// Keeps it running until it is to stop, or nobody needs it any more.
+    async fn keep(mut self, unit: Unit, mut stopping: mpsc::Receiver<Stop>) {
+        let mut running = Some(unit);
+        let stop = tokio::select! {
+            stop = stopping.recv() => stop,
+            never = self.hold_up(&mut running) => match never {},
+        };
+        self.state.send_replace(State::Ended);
+        if let Some(Stop { patience, ended }) = stop {
+            let handles = match running {
+                Some(unit) => end(unit, patience).await,
+                None => Handles::new(),
             };
+            let _ = ended.send(handles);
+        }
+    }
+
+    /// Has one `running`, as long as that does not end too often.
+    async fn hold_up(&mut self, running: &mut Option<Unit>) -> Infallible {
+        // It stays in `running` while it is watched: whoever stops it ends it kindly.
+        while let Some(unit) = running.as_mut() {
+            let bound = self.watch(unit).await;
+            // Before its end is known in full: nobody is sent to what is no longer there.
             self.state.send_replace(State::Restarting);
-            self.say(&why);
-            drop(process);
-            let again = tokio::select! {
-                again = self.again() => again,
-                stop = stopping.recv() => {
-                    self.state.send_replace(State::Ended);
-                    if let Some(stop) = stop {
-                        let _ = stop.ended.send(Handles::new());
-                    }
-                    return;
-                }
+            let why = match bound {
+                Some(bound) => format!("it was ended, for {bound}"),
+                None => format!("it ended: {}", unit.ended().await),
             };
-            match again {
-                Some(other) => process = other,
-                None => {
-                    self.state.send_replace(State::Broken);
-                    self.say("it is not started again, for it ended too often; deploy it anew");
-                    if let Some(stop) = stopping.recv().await {
-                        let _ = stop.ended.send(Handles::new());
-                    }
-                    return;
-                }
+            self.wanted.say(&why);
+            if let Some(ended) = running.take() {
+                ended.kill().await;
             }
+            *running = self.again().await;
         }
+        let often = format!("it ended more than {AT_MOST} times in a minute and is not started again; deploy it anew");
+        let last = self.wanted.last_words();
+        self.wanted.say(&often);
+        self.state.send_replace(State::Broken(format!("{often}. The last of its log:\n{last}").into()));
+        std::future::pending().await
     }
 
-    fn say(&self, what: &str) {
-        tracing::warn!(module = self.wanted.name, "{what}");
-        if let Output::Log(log) = &self.wanted.output {
-            log.write(now(), "ark", None, what);
-        }
-    }
-
-    /// Watches a process until it has ended, or has to be ended; answers why.
-    async fn watch(&self, process: &mut Process) -> String {
+    /// Watches a unit until it has ended, or is beyond a bound; answers beyond which.
+    async fn watch(&self, unit: &mut Unit) -> Option<String> {
         let (deadline, memory) = (Duration::from_millis(self.wanted.limits.request_deadline_ms), self.wanted.limits.memory_bytes);
-        let (mut answered, mut look) = (Instant::now(), tokio::time::interval(LOOK));
+        let (mut answered, mut look, mut engine) = (Instant::now(), tokio::time::interval(LOOK), 0);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                told = process.hear() => match told {
-                    Some(Told::Pong { delay_ms, handles, .. }) => {
-                        answered = Instant::now();
-                        self.figures.send_modify(|figures| (figures.delay_ms, figures.handles) = (delay_ms, handles));
+                told = unit.hear() => match told {
+                    Some(Told::Pong { delay_ms, handles, engine_bytes, .. }) => {
+                        (answered, engine) = (Instant::now(), engine_bytes);
+                        let memory_bytes = unit.memory(engine);
+                        self.figures.send_modify(|figures| *figures = Figures { memory_bytes, delay_ms, handles, ..*figures });
                     }
-                    Some(Told::Listening { listening, port, .. }) if listening > 0 => {
-                        self.say(&format!("it listens on port {port} too, which nobody reaches: the first is the one that counts"));
-                    }
-                    Some(_) => {}
-                    None => return format!("its process ended: {}", described(process.ended().await)),
+                    Some(told) => self.wanted.tell_aside(&told),
+                    None => return None,
                 },
                 _ = look.tick() => {
-                    let used = process.memory();
-                    self.figures.send_modify(|figures| figures.memory_bytes = used);
+                    let used = unit.memory(engine);
                     if used > memory {
-                        return format!("its process was ended, for it used {used} bytes of memory, and memory-bytes is {memory}");
+                        return Some(format!("it used {used} bytes of memory, and memory-bytes is {memory}"));
                     }
                     if answered.elapsed() > deadline {
-                        return format!("its process was ended, for its event loop stood still for {} ms", answered.elapsed().as_millis());
+                        return Some(format!("its event loop stood still for {} ms", answered.elapsed().as_millis()));
                     }
-                    process.ping();
+                    unit.ping();
                 }
             }
         }
     }
 
     /// Starts it again, with longer and longer pauses; none where that has happened too often.
-    async fn again(&mut self) -> Option<Process> {
+    async fn again(&mut self) -> Option<Unit> {
         loop {
-            while self.began.front().is_some_and(|began| began.elapsed() > WITHIN) {
-                self.began.pop_front();
-            }
-            if self.began.len() >= RESTARTS {
-                return None;
-            }
-            if !self.began.is_empty() {
-                tokio::time::sleep(PAUSE * 2_u32.saturating_pow(u32::try_from(self.began.len()).unwrap_or(u32::MAX))).await;
-            }
-            self.began.push_back(Instant::now());
+            tokio::time::sleep(self.restarts.next(Instant::now())?).await;
             self.figures.send_modify(|figures| figures.restarts += 1);
             let patience = Duration::from_millis(self.wanted.limits.start_deadline_ms);
             match tokio::time::timeout(patience, up(&self.starter, &self.wanted)).await {
-                Ok(Ok((process, state))) => {
+                Ok(Ok((unit, state))) => {
                     self.state.send_replace(state);
-                    return Some(process);
+                    return Some(unit);
                 }
-                Ok(Err(problem)) => self.say(&problem),
-                Err(_) => self.say("it does not come up again in its start-deadline-ms"),
+                Ok(Err(problem)) => self.wanted.say(&problem),
+                Err(_) => self.wanted.say("it does not come up again in its start-deadline-ms"),
             }
         }
     }
 }
 
-/// Ends a process, kindly for as long as `patience` lasts.
-async fn end(mut process: Process, patience: Duration) -> Handles {
+/// Ends a unit, kindly for as long as `patience` lasts.
+async fn end(mut unit: Unit, patience: Duration) -> Handles {
     let deadline = tokio::time::Instant::now() + patience;
-    process.drain();
+    unit.drain();
     let drained = async {
         loop {
-            match process.hear().await {
+            match unit.hear().await {
                 Some(Told::Drained { handles, .. }) => return handles,
                 Some(_) => {}
                 None => return Handles::new(),
@@ -310,31 +303,41 @@ async fn end(mut process: Process, patience: Duration) -> Handles {
         }
     };
     let handles = tokio::time::timeout_at(deadline, drained).await.unwrap_or_default();
-    process.signal(Signal::TERM);
+    unit.ask_to_end();
     let last = deadline.max(tokio::time::Instant::now() + LAST_WORDS);
-    let _ = tokio::time::timeout_at(last, process.ended()).await;
+    if tokio::time::timeout_at(last, unit.ended()).await.is_err() {
+        unit.kill().await;
+    }
     handles
 }
 
-/// Answers by the process that there is at the time.
-pub(crate) struct Answering(watch::Receiver<State>);
+/// Answers by what there is at the time.
+pub(crate) struct Answering {
+    state: watch::Receiver<State>,
+    held: Duration,
+    keeps_prefix: bool,
+}
 
 impl Upstream for Answering {
     fn call(&self, request: Request<Body>, id: &RequestId) -> BoxFuture<'static, Result<Response<Body>, UpstreamError>> {
-        if let State::Up(proxy) = &*self.0.borrow() {
+        if let State::Up(proxy) = &*self.state.borrow() {
             return proxy.call(request, id);
         }
-        let (mut state, id) = (self.0.clone(), id.clone());
+        let (mut state, held, id) = (self.state.clone(), self.held, id.clone());
         Box::pin(async move {
-            let failed = |reason, message: &str| UpstreamError { reason, message: message.to_owned() };
+            // A refusal that its client may try again.
+            let failed = |message: &str| Err(UpstreamError { reason: Reason::QueueFull, message: message.to_owned() });
             let settled = state.wait_for(|state| !matches!(state, State::Restarting));
-            let settled = tokio::time::timeout(HELD, settled).await.map(|state| state.map_or(State::Ended, |state| state.clone()));
-            let proxy = match settled {
-                Ok(State::Up(proxy)) => proxy,
-                Ok(State::Restarting | State::Broken | State::Ended) => return Err(failed(Reason::QueueFull, "its process has ended")),
-                Err(_) => return Err(failed(Reason::QueueFull, "its process is being started again")),
-            };
-            proxy.call(request, &id).await
+            let settled = tokio::time::timeout(held, settled).await.map(|state| state.map_or(State::Ended, |state| state.clone()));
+            match settled {
+                Ok(State::Up(proxy)) => proxy.call(request, &id).await,
+                Ok(State::Restarting | State::Broken(_) | State::Ended) => failed("it has ended"),
+                Err(_) => failed("it is being started again"),
+            }
         })
+    }
+
+    fn keeps_prefix(&self) -> bool {
+        self.keeps_prefix
     }
 }

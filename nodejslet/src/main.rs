@@ -1,28 +1,41 @@
 //! Bases for Node.js modules: `nodejslet app.js`, or without an application of its own.
 //!
-//! Follow one install: `runtime` unpacks the package ([`ark_node`], `dependencies`) and starts an `instance`, which keeps a
-//! `process` of Node.js running; in that, `js/module.cjs` has the module's server listen on a socket which the gateway's proxy knows.
+//! Follow one install: `runtime` unpacks the package ([`ark_node`], `dependencies`) and starts an `instance`, which keeps a `unit` running:
+//! a `process` of Node.js, or a worker of the `host`. In that, `js/module.cjs` has the module's server listen on a socket which the
+//! gateway's proxy knows.
 
 #![forbid(unsafe_code)]
 
 mod dependencies;
+mod host;
 mod instance;
+mod line;
 mod process;
+mod restarts;
 mod runtime;
+mod starter;
+mod unit;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
+use ark_node::Isolation;
 use arklet::options::{Options, Problem};
 use clap::Parser;
 use gateway::Endpoint;
 
 use crate::{
-    instance::{Instance, Starter, Wanted},
-    process::{Output, Run},
+    instance::{Instance, Wanted},
+    process::Program,
+    starter::Starter,
+    unit::{Output, Run},
 };
 
-/// What runs in each process.
-const SCRIPT: &str = include_str!("../js/module.cjs");
+/// What runs in Node.js.
+const SCRIPTS: [(&str, &str); 3] = [
+    ("module.cjs", include_str!("../js/module.cjs")),
+    ("host.cjs", include_str!("../js/host.cjs")),
+    ("line.cjs", include_str!("../js/line.cjs")),
+];
 /// What the base's own application gets to end.
 const GOODBYE: Duration = Duration::from_secs(10);
 
@@ -50,9 +63,16 @@ struct Arguments {
     /// The node to run modules with
     #[arg(long, value_name = "FILE", default_value = "node", env = "NODEJSLET_NODE")]
     node: PathBuf,
+    /// What modules run in that do not say: process, one of its own; or worker, a thread of one that they share
+    #[arg(long, value_name = "ISOLATION", default_value_t = Isolation::Process, env = "NODEJSLET_ISOLATION")]
+    isolation: Isolation,
 }
 
 fn main() -> ExitCode {
+    let mut raw = std::env::args_os().skip(1);
+    if raw.next().is_some_and(|first| first == process::BECOME) {
+        return process::become_node(raw);
+    }
     let arguments = Arguments::parse();
     let runtime = || tokio::runtime::Builder::new_multi_thread().thread_name("nodejslet").worker_threads(2).enable_all().build();
     let ended = arguments.options.start_log().and_then(|()| match runtime() {
@@ -70,20 +90,24 @@ fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<(), Problem> {
-    let Arguments { options, app, arguments, node } = arguments;
+    let Arguments { options, app, arguments, node, isolation } = arguments;
     // Deleted with the process.
     let folder = tempfile::tempdir().map_err(|error| Problem::from(format!("a folder for scripts: {error}")))?;
-    let script = folder.path().join("module.cjs");
-    std::fs::write(&script, SCRIPT).map_err(|error| Problem::from(format!("{}: {error}", script.display())))?;
-    let starter = Starter::new(node.into(), script.into());
+    for (name, text) in SCRIPTS {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).map_err(|error| Problem::from(format!("{}: {error}", path.display())))?;
+    }
+    let starter = Starter::new(Program { node: node.into(), scripts: folder.path().into() });
     let own = match app {
         Some(app) => Some(start_own(&starter, app, arguments).await?),
         None => None,
     };
     let endpoint = own.as_ref().map(|own| own.endpoint() as Endpoint);
     let kinds = move |base: arklet::Builder| {
-        let base =
-            base.runtime(move |data| Ok(Arc::new(runtime::Node::new(&data.join("node"), starter)?) as Arc<dyn ark::Runtime<Endpoint>>));
+        let base = base.runtime(move |data| {
+            Ok(Arc::new(runtime::Node::new(&data.join("node"), starter, isolation)?) as Arc<dyn ark::Runtime<Endpoint>>)
+        });
+        let base = base.folders(ark_node::pack);
         match endpoint {
             Some(endpoint) => base.own(endpoint),
             None => base,
@@ -102,7 +126,8 @@ async fn start_own(starter: &Starter, app: PathBuf, arguments: Vec<String>) -> R
     let (main, cwd) = found.map_err(|_| Problem::from(format!("there is no {}", app.display())))?;
     let run = Run { main, arguments, cwd, environment: std::env::vars().collect() };
     let limits = ark_model::Limits { memory_bytes: 4 << 30, ..ark_model::Limits::default() };
-    let wanted = Wanted { name: app.display().to_string(), run, limits, output: Output::Through };
+    let wanted =
+        Wanted { name: app.display().to_string(), run, isolation: Isolation::Process, keeps_prefix: true, limits, output: Output::Through };
     let started = Instance::start(starter.clone(), wanted).await;
     started.map_err(|problem| Problem::from(format!("{} did not start: {problem}", app.display())))
 }

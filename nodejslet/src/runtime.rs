@@ -9,16 +9,20 @@ use std::{
 
 use ark::{Facts, ModuleSpec, Package, Prepared, Reclaimed, Running, Runtime, Started};
 use ark_model::{Failure, Manifest, Reason, Verdict, VerdictState, api::Inspection, order::Resource};
-use ark_node::{GZIP, PackageError, PackageJson, Store, describe};
+use ark_node::{GZIP, Isolation, PackageError, PackageJson, Store, describe};
 use futures_util::future::BoxFuture;
 use gateway::Endpoint;
 use tokio::sync::Mutex;
 
 use crate::{
     dependencies,
-    instance::{Handles, Instance, Starter, Wanted},
-    process::{Output, Run},
+    instance::{Handles, Instance, Wanted},
+    starter::Starter,
+    unit::{Output, Run},
 };
+
+/// The option of an order that says what its module runs in.
+const ISOLATION: &str = "isolation";
 
 /// What of the supervisor's environment a module sees: what describes the machine. The rest it has to be given.
 const OF_MACHINE: [&str; 9] = ["PATH", "HOME", "LANG", "LC_", "TZ", "USER", "HOSTNAME", "TMPDIR", "NODE_EXTRA_CA_CERTS"];
@@ -34,16 +38,18 @@ pub(crate) fn environment(given: &BTreeMap<String, String>) -> BTreeMap<String, 
 pub(crate) struct Node {
     store: Store,
     starter: Starter,
+    /// Of modules that do not say.
+    isolation: Isolation,
 }
 
 impl Node {
-    /// Keeps unpacked packages in `folder`.
+    /// Keeps unpacked packages in `folder`, and runs in `isolation` what does not say in what.
     ///
     /// # Errors
     /// Where the folder cannot be used.
-    pub(crate) fn new(folder: &Path, starter: Starter) -> Result<Self, Failure> {
+    pub(crate) fn new(folder: &Path, starter: Starter, isolation: Isolation) -> Result<Self, Failure> {
         let failed = |error| Failure::new(Reason::Internal, format!("the folder {} cannot be used: {error}", folder.display()));
-        Ok(Self { store: Store::open(folder).map_err(failed)?, starter })
+        Ok(Self { store: Store::open(folder).map_err(failed)?, starter, isolation })
     }
 }
 
@@ -83,12 +89,11 @@ impl Runtime<Endpoint> for Node {
 
     fn prepare<'a>(&'a self, spec: &'a ModuleSpec) -> BoxFuture<'a, Result<Box<dyn Prepared<Endpoint>>, Failure>> {
         Box::pin(async move {
-            if let Some(key) = spec.options.keys().next() {
-                return Err(Failure::new(
-                    Reason::InvalidRequest,
-                    format!("{}: {key:?} is no option of a Node.js module; there is none", spec.id),
-                ));
+            let invalid = |problem: String| Failure::new(Reason::InvalidRequest, format!("{}: {problem}", spec.id));
+            if let Some(key) = spec.options.keys().find(|key| *key != ISOLATION) {
+                return Err(invalid(format!("{key:?} is no option of a Node.js module; there is {ISOLATION}")));
             }
+            let ordered = spec.options.get(ISOLATION).map(|text| text.parse::<Isolation>()).transpose().map_err(invalid)?;
             let (store, package) = (self.store.clone(), spec.package.clone());
             let unpacked = aside(move || {
                 let folder = store.unpacked(&package.sha256, &package.path)?;
@@ -100,7 +105,9 @@ impl Runtime<Endpoint> for Node {
                 dependencies::install(&folder).await?;
             }
             let main = json.main(|file| folder.join(file).is_file()).map_err(|error| refused(&error.into()))?;
-            let ready = Ready { spec: Arc::new(spec.clone()), main: folder.join(main), folder, starter: self.starter.clone() };
+            let isolation = ordered.or(json.isolation()).unwrap_or(self.isolation);
+            let (spec, keeps_prefix) = (Arc::new(spec.clone()), json.keeps_prefix());
+            let ready = Ready { spec, main: folder.join(main), folder, isolation, keeps_prefix, starter: self.starter.clone() };
             Ok(Box::new(ready) as Box<dyn Prepared<Endpoint>>)
         })
     }
@@ -111,22 +118,24 @@ struct Ready {
     spec: Arc<ModuleSpec>,
     main: PathBuf,
     folder: PathBuf,
+    isolation: Isolation,
+    keeps_prefix: bool,
     starter: Starter,
 }
 
 impl Prepared<Endpoint> for Ready {
     fn start(self: Box<Self>) -> BoxFuture<'static, Result<Started<Endpoint>, Failure>> {
         Box::pin(async move {
-            let Self { spec, main, folder, starter } = *self;
+            let Self { spec, main, folder, isolation, keeps_prefix, starter } = *self;
             let mut given: BTreeMap<String, String> = spec.grants.config.clone();
             given.extend(spec.grants.env.clone());
             let run = Run { main, arguments: spec.args.clone(), cwd: folder, environment: environment(&given) };
             let output = Output::Log(Arc::clone(&spec.log));
-            let wanted = Wanted { name: spec.id.to_string(), run, limits: spec.limits, output };
+            let wanted = Wanted { name: spec.id.to_string(), run, isolation, keeps_prefix, limits: spec.limits, output };
             let instance = Instance::start(starter, wanted).await;
             let instance = instance
                 .map_err(|problem| Failure::new(Reason::StartFailed, format!("{} did not start: {problem}; its log says more", spec.id)))?;
-            let running = Served { spec, instance, left: Mutex::default() };
+            let running = Served { spec, isolation, instance, left: Mutex::default() };
             Ok(Started { running: Box::new(running), refined: None })
         })
     }
@@ -135,6 +144,7 @@ impl Prepared<Endpoint> for Ready {
 /// A module that runs.
 struct Served {
     spec: Arc<ModuleSpec>,
+    isolation: Isolation,
     instance: Instance,
     /// What was open at its end, and the memory that it used.
     left: Mutex<(Handles, u64)>,
@@ -157,8 +167,12 @@ impl Running<Endpoint> for Served {
             Resource::new("restarts", figures.restarts, "restarts"),
         ];
         let delay = format!("{:.1} ms at most lately", figures.delay_ms);
-        let notes = [("event loop held up".to_owned(), delay), ("isolation".to_owned(), "a process of its own".to_owned())].into();
+        let notes = [("event loop held up".to_owned(), delay), (ISOLATION.to_owned(), self.isolation.to_string())].into();
         Box::pin(std::future::ready(Inspection { uses, notes }))
+    }
+
+    fn failed(&self) -> Option<BoxFuture<'static, Failure>> {
+        Some(self.instance.failed())
     }
 
     fn probe(&self) -> BoxFuture<'_, Result<(), Failure>> {
@@ -184,7 +198,7 @@ impl Running<Endpoint> for Served {
     fn reclaim(self: Box<Self>) -> BoxFuture<'static, Reclaimed> {
         Box::pin(async move {
             let (handles, memory) = self.left.into_inner();
-            let given_back = vec![Resource::new("memory", memory, "bytes"), Resource::new("a process", 1, "processes")];
+            let given_back = vec![Resource::new("memory", memory, "bytes"), Resource::new(format!("a {}", self.isolation), 1, "units")];
             // They went with the process; whoever wrote the module may want to know.
             let mut open: BTreeMap<String, u64> = BTreeMap::new();
             for handle in handles {

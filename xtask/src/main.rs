@@ -17,7 +17,8 @@ commands:
                                   applications in Java and for Node.js
   test [--require-all]            format, lints, documentation and every test; those on a JVM and on Node.js where there are a JDK
                                   and Maven, and Node.js and npm
-  bench [W1 …] [--output json]    measures the promises of SPECIFICATION.md, all or those named";
+  bench [W1 …] [--output json]    measures the promises of SPECIFICATION.md, all or those named
+  npm                             packs nodejslet for npm, and says where that is";
 
 const WASM_TARGET: &str = "wasm32-wasip2";
 const DENY_VERSION: &str = "0.20.2";
@@ -48,6 +49,11 @@ fn run(arguments: &[&str]) -> Result<(), Error> {
             let wanted = bench::wanted(&options.names)?;
             prepare()?;
             bench::run(&wanted, options.json)
+        }
+        "npm" if options.is_empty() => {
+            prepare()?;
+            println!("{}", harness::node::npm_package()?.display());
+            Ok(())
         }
         // What the bench compares with; it starts this as a process of its own.
         "native" => options.first().map_or_else(|| Err(USAGE.into()), |address| bench::native(address)),

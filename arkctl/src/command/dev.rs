@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use ark_model::ModuleId;
+use ark_model::{ModuleId, State, api::ModuleView};
 use clap::ValueHint;
 use notify::{EventKind, RecursiveMode, Watcher as _, event::ModifyKind};
 
@@ -122,7 +122,13 @@ impl Session {
             return Ok(());
         }
         self.output.note(&format!("removing {}", latest.id));
-        self.client.remove(&latest.id).map(drop)
+        self.client.remove(&latest.id)?;
+        // Saves that did not start have stayed, as broken.
+        let broken = |module: &ModuleView| module.state == State::Broken && module.id.version().contains("+dev.");
+        for module in self.client.modules()?.iter().filter(|module| module.id.name() == latest.id.name() && broken(module)) {
+            self.client.remove(&module.id)?;
+        }
+        Ok(())
     }
 }
 

@@ -6,8 +6,7 @@ use std::{
     process::Command,
 };
 
-use ark_node::{MODULES, PackageJson, copy_for_npm, has_lock};
-use flate2::{Compression, write::GzEncoder};
+use ark_node::{MODULES, PackageJson, copy_for_npm, has_lock, pack, pack_files};
 use serde::Deserialize;
 
 use super::{Kind, Made, Project, Sources, tool};
@@ -17,8 +16,6 @@ use crate::{build::Options, error::Error, output::Output, package};
 pub(super) const MARKS: &[&str] = &["package.json"];
 /// Where the package is put: no tool takes it for a source.
 const MADE: &str = "node_modules/.cache/ark";
-/// The folder that packages of npm have everything in.
-const INSIDE: &str = "package";
 /// How many lines of what npm says are shown where it fails.
 const SHOWN_LINES: usize = 30;
 
@@ -90,35 +87,11 @@ impl Node {
         Ok(aside)
     }
 
-    fn pack(&self, to: &Path, files: &[PathBuf], modules: Option<&Path>) -> std::io::Result<()> {
-        fs::create_dir_all(to.parent().unwrap_or(to))?;
-        let mut archive = tar::Builder::new(GzEncoder::new(File::create(to)?, Compression::fast()));
-        archive.follow_symlinks(false);
-        archive.mode(tar::HeaderMode::Deterministic);
-        for file in files {
-            archive.append_path_with_name(self.directory.join(file), Path::new(INSIDE).join(file))?;
-        }
-        if let Some(modules) = modules {
-            append(&mut archive, modules, &Path::new(INSIDE).join(MODULES))?;
-        }
-        archive.into_inner()?.finish()?;
-        Ok(())
+    /// The package at `to`, which `write` writes.
+    fn write(to: &Path, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<(), Error> {
+        let written = fs::create_dir_all(to.parent().unwrap_or(to)).and_then(|()| write(&mut File::create(to)?));
+        written.map_err(|source| Error::File { doing: "write", path: to.to_owned(), source })
     }
-}
-
-/// Adds the files below a folder, in order. Links to programs are for shells.
-fn append(archive: &mut tar::Builder<GzEncoder<File>>, folder: &Path, name: &Path) -> std::io::Result<()> {
-    let mut entries: Vec<fs::DirEntry> = fs::read_dir(folder)?.collect::<Result<_, _>>()?;
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        let (path, name, kind) = (entry.path(), name.join(entry.file_name()), entry.file_type()?);
-        if kind.is_dir() {
-            append(archive, &path, &name)?;
-        } else if kind.is_file() {
-            archive.append_path_with_name(&path, &name)?;
-        }
-    }
-    Ok(())
 }
 
 impl Project for Node {
@@ -126,7 +99,8 @@ impl Project for Node {
         Kind::Node
     }
 
-    /// Runs the project's `build` script, where it has one, and packs what npm would publish with what that needs to run.
+    /// Runs the project's `build` script, where it has one, and packs the folder which that made, or what npm would publish with what that
+    /// needs to run.
     fn build(&self, options: &Options, output: Output) -> Result<Made, Error> {
         if !options.features.is_empty() {
             return Err(Error::Usage("--features are those of a crate; a project of Node.js has none".to_owned()));
@@ -139,20 +113,30 @@ impl Project for Node {
         if json.has_script("build") {
             self.npm(&["run", "build"], &self.directory, output)?;
         }
+        let path = self.directory.join(MADE).join(format!("{}-{}.tgz", id.name(), id.version()));
+        manifest.name = Some(id.name().to_owned());
+        manifest.version = Some(id.version().to_owned());
+        if let Some(folder) = json.package() {
+            let folder = self.directory.join(folder);
+            let made = PackageJson::of(&folder).map_err(|error| self.wrong(format!("{}: {error}", folder.display())))?;
+            made.main(|name| folder.join(name).is_file()).map_err(|error| self.wrong(error.to_string()))?;
+            Self::write(&path, |to| pack(&folder, to))?;
+            return Ok(Made { path, manifest });
+        }
         let files = self.files(output)?;
         json.main(|name| files.iter().any(|file| file == Path::new(name.trim_start_matches("./"))))
             .map_err(|error| self.wrong(error.to_string()))?;
         let needed = if json.has_dependencies() { Some(self.dependencies(output)?) } else { None };
         let modules = needed.as_ref().map(|aside| aside.path().join(MODULES));
-        let path = self.directory.join(MADE).join(format!("{}-{}.tgz", id.name(), id.version()));
         let modules = modules.as_deref().filter(|modules| modules.is_dir());
-        self.pack(&path, &files, modules).map_err(|source| Error::File { doing: "write", path: path.clone(), source })?;
-        manifest.name = Some(id.name().to_owned());
-        manifest.version = Some(id.version().to_owned());
+        Self::write(&path, |to| pack_files(&self.directory, &files, modules, to))?;
         Ok(Made { path, manifest })
     }
 
     fn sources(&self) -> Sources {
-        Sources { roots: vec![self.directory.clone()], made: vec![self.directory.join(MODULES)] }
+        let json = PackageJson::of(&self.directory).unwrap_or_default();
+        let built: &[&str] = if json.has_script("build") { &["dist", "build"] } else { &[] };
+        let made = built.iter().chain(&[MODULES]).map(|made| self.directory.join(made)).collect();
+        Sources { roots: vec![self.directory.clone()], made }
     }
 }

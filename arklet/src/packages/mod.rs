@@ -97,18 +97,23 @@ fn percent_decoded(path: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// Makes a package of a folder: the same bytes for the same content.
+pub type Pack = fn(&std::path::Path, &mut dyn std::io::Write) -> std::io::Result<()>;
+
 /// Brings packages into a [`Store`].
 pub struct Fetcher {
     store: Arc<Store>,
     keys: Keys,
     http: fetch::Http,
+    pack: Option<Pack>,
 }
 
 impl Fetcher {
-    /// Fetches into `store`, within `bounds`, and requires a signature of one of `keys` where there are any.
+    /// Fetches into `store`, within `bounds`, and requires a signature of one of `keys` where there are any. A folder becomes a package by
+    /// `pack`; without that it is refused.
     #[must_use]
-    pub fn new(store: Arc<Store>, bounds: Bounds, keys: Keys) -> Self {
-        Self { store, keys, http: fetch::Http::new(bounds) }
+    pub fn new(store: Arc<Store>, bounds: Bounds, keys: Keys, pack: Option<Pack>) -> Self {
+        Self { store, keys, http: fetch::Http::new(bounds), pack }
     }
 }
 
@@ -117,7 +122,7 @@ impl Packages for Fetcher {
         Box::pin(async move {
             let wanted = order.sha256.as_deref().map(store::digest).transpose()?;
             let source = Source::of(&order.url)?;
-            let (store, http) = (Arc::clone(&self.store), self.http.clone());
+            let (store, http, pack) = (Arc::clone(&self.store), self.http.clone(), self.pack);
             let given_up = CancellationToken::new();
             // When nobody waits any more, the transfer ends at its next read.
             let _guard = given_up.clone().drop_guard();
@@ -126,7 +131,10 @@ impl Packages for Fetcher {
                     return Ok(package);
                 }
                 match source {
-                    Source::File(path) => store.take_in(&path),
+                    Source::File(path) => match pack.filter(|_| path.is_dir()) {
+                        Some(pack) => store.take_in_folder(&path, pack),
+                        None => store.take_in(&path),
+                    },
                     Source::Http(url) => http.fetch(&store, &url, &given_up),
                     Source::Stored(sha256) => store.find(&sha256)?.ok_or_else(|| {
                         let message = format!("there is no package sha256:{sha256} on this base; upload it first, with PUT /v1/packages");

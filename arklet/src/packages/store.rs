@@ -18,7 +18,7 @@ use ark_model::{Failure, Reason};
 use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 
-use super::Bounds;
+use super::{Bounds, Pack};
 
 /// An install has just found its package, or is about to: the bound on what is unused takes only what is older.
 const JUST_COME: Duration = Duration::from_secs(60);
@@ -151,6 +151,19 @@ impl Store {
         }
     }
 
+    /// Takes in the folder at `path`, as `pack` makes a package of it.
+    pub(crate) fn take_in_folder(&self, path: &Path, pack: Pack) -> Result<Package, Failure> {
+        let mut incoming = self.incoming()?;
+        let mut refused = None;
+        let mut writer = Pieces { incoming: &mut incoming, refused: &mut refused };
+        let packed = pack(path, &mut writer);
+        match (packed, refused) {
+            (Ok(()), None) => incoming.finish(),
+            (_, Some(failure)) => Err(failure),
+            (Err(error), None) => Err(Failure::new(Reason::FetchFailed, format!("the folder {} is no package: {error}", path.display()))),
+        }
+    }
+
     fn read(&self) -> MutexGuard<'_, HashMap<Unchanged, String>> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -192,6 +205,26 @@ impl Store {
             }
         }
         again
+    }
+}
+
+/// Writes to a package that is coming, and keeps why that is refused.
+struct Pieces<'a, 'b> {
+    incoming: &'a mut Incoming<'b>,
+    refused: &'a mut Option<Failure>,
+}
+
+impl Write for Pieces<'_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.incoming.write(bytes).map_err(|failure| {
+            *self.refused = Some(failure);
+            io::Error::other("refused")
+        })?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

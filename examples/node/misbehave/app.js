@@ -1,12 +1,14 @@
 'use strict';
 
+const fs = require('node:fs');
 const http = require('node:http');
 
 const how = process.env.MISBEHAVE;
 if (how === 'exit') process.exit(4);
 if (how === 'throw') throw new Error('it does not start');
 if (how === 'end') return;
-if (how === 'never') {
+// A file, as long as which is there it does not come up.
+if (how === 'never' || (how && fs.existsSync(how))) {
   setInterval(() => {}, 1_000);
   return;
 }
@@ -24,7 +26,13 @@ const faults = {
   '/heap': () => {
     for (;;) kept.push(new Array(10_000).fill({}).map((_, at) => ({ at })));
   },
-  '/buffers': () => setInterval(() => kept.push(Buffer.alloc(16 << 20, 1)), 10),
+  '/stall': () => {
+    for (const end = Date.now() + 400; Date.now() < end; );
+  },
+  '/flood': () => {
+    for (;;) kept.push(Buffer.alloc(16 << 20, 1));
+  },
+  '/buffers': () => setInterval(() => kept.push(Buffer.alloc(4 << 20, 1)), 50),
   '/abort': () => process.abort(),
   '/kill': () => process.kill(process.pid, 'SIGKILL'),
 };

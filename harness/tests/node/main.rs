@@ -6,6 +6,10 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod node_faults;
+mod node_frameworks;
+mod node_package;
 mod node_path;
+mod node_servers;
 mod node_sockets;
+mod node_tools;
 mod support;

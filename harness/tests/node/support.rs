@@ -1,5 +1,7 @@
 //! What the tests have in common.
 
+use std::{fs, path::Path, process::Command};
+
 use harness::{base::Base, node};
 use serde_json::{Value, json};
 
@@ -11,6 +13,23 @@ pub(crate) fn order(name: &str, version: &str) -> Value {
     json!({"id": {"name": name, "version": version}, "url": format!("file://{}", package.display())})
 }
 
+/// The same, to be run in this isolation.
+pub(crate) fn order_in(isolation: &str, name: &str, version: &str) -> Value {
+    let mut order = order(name, version);
+    order["options"] = json!({"isolation": isolation});
+    order
+}
+
+/// An order for an application of these files in `folder`, as it lies there.
+pub(crate) fn order_of(folder: &Path, files: &[(&str, &str)]) -> Value {
+    for (name, content) in files {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+    json!({"id": {"name": "app", "version": "1"}, "url": format!("file://{}", folder.display())})
+}
+
 pub(crate) fn install(base: &Base, order: &Value) {
     if let Err(refused) = base.api.install(order).unwrap() {
         panic!("{}\n{}", refused.error.message, base.log());
@@ -20,4 +39,10 @@ pub(crate) fn install(base: &Base, order: &Value) {
 /// What a module wrote, and what is said of it.
 pub(crate) fn log(base: &Base, name: &str, version: &str) -> String {
     base.api.get(&format!("/v1/modules/{name}/{version}/logs")).unwrap().1
+}
+
+/// The processes that a process has started.
+pub(crate) fn children(pid: u32) -> Vec<u32> {
+    let output = Command::new("pgrep").args(["-P", &pid.to_string()]).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).lines().map(|line| line.parse().unwrap()).collect()
 }

@@ -48,23 +48,28 @@ struct Usage {
 
 pub(super) fn measure() -> Result<Measured, Error> {
     let base = node::base(&[])?;
-    let starts = starts(&base)?;
-    let each = each_mib(&base)?;
-    let (ours, direct) = throughput(&base)?;
+    let starts = [starts(&base, "process")?, starts(&base, "worker")?].map(median);
+    let each = [each_mib(&base, "process")?, each_mib(&base, "worker")?];
+    let rates = throughput(&base)?;
     let (replaced, lost, p99) = replacements(&base)?;
     let (warm, end) = cycles(&base)?;
 
-    let start = median(starts.clone());
-    let relative = ours / direct;
+    let relative = rates.process / rates.node;
     let grown = end.resident_mib - warm.resident_mib;
     let flat = grown <= GROWN_MIB && end.descriptors - warm.descriptors <= GROWN_DESCRIPTORS && end.threads <= warm.threads;
+    let [start, start_of_worker] = starts;
+    let [each, each_worker] = each;
     Ok(Measured {
         figures: json!({
             "startMs": rounded(start),
-            "starts": starts.len(),
+            "startOfWorkerMs": rounded(start_of_worker),
+            "starts": STARTS,
             "privateMibEach": rounded(each),
-            "perSecond": ours.round(),
-            "perSecondOfNodeItself": direct.round(),
+            "privateMibEachWorker": rounded(each_worker),
+            "perSecond": rates.process.round(),
+            "perSecondOfWorker": rates.worker.round(),
+            "perSecondOfNodeItself": rates.node.round(),
+            "perSecondOfWatt": rates.watt.round(),
             "replacements": REPLACEMENTS,
             "requestsMeanwhile": replaced,
             "lost": lost,
@@ -74,14 +79,20 @@ pub(super) fn measure() -> Result<Measured, Error> {
             "supervisorDescriptors": [warm.descriptors, end.descriptors],
             "supervisorThreads": [warm.threads, end.threads],
         }),
-        ratio: json!({"requestsToNodeItself": rounded(relative), "startTo60Ms": rounded(start / START_MS)}),
-        holds: start <= START_MS && each <= EACH_MIB && relative >= REQUESTS && lost == 0 && flat,
+        ratio: json!({
+            "requestsToNodeItself": rounded(relative),
+            "requestsToWatt": rounded(rates.process / rates.watt),
+            "wattToNodeItself": rounded(rates.watt / rates.node),
+            "startTo60Ms": rounded(start / START_MS),
+        }),
+        holds: start <= START_MS && each <= EACH_MIB && relative >= REQUESTS && rates.process > rates.watt && lost == 0 && flat,
     })
 }
 
-fn order(name: &str, version: &str) -> Result<Value, Error> {
+fn order(name: &str, version: &str, isolation: &str) -> Result<Value, Error> {
     let package = node::package("hello", version)?;
-    Ok(json!({"id": {"name": name, "version": version}, "url": format!("file://{}", package.display())}))
+    let (id, url) = (json!({"name": name, "version": version}), format!("file://{}", package.display()));
+    Ok(json!({"id": id, "url": url, "options": {"isolation": isolation}}))
 }
 
 fn install(base: &Base, order: &Value) -> Result<(), Error> {
@@ -97,8 +108,8 @@ fn answer(address: SocketAddr, path: &str) -> Result<String, Error> {
 }
 
 /// From the order to the first answer, in milliseconds.
-fn starts(base: &Base) -> Result<Vec<f64>, Error> {
-    let order = order("hello", "1.0.0")?;
+fn starts(base: &Base, isolation: &str) -> Result<Vec<f64>, Error> {
+    let order = order("hello", "1.0.0", isolation)?;
     let mut took = Vec::new();
     for _ in 0..STARTS {
         std::thread::sleep(PAUSE);
@@ -108,12 +119,12 @@ fn starts(base: &Base) -> Result<Vec<f64>, Error> {
         took.push(began.elapsed().as_secs_f64() * 1e3);
         uninstall(base, "hello", "1.0.0")?;
     }
-    say(&format!("  from order to answer: {}", took.iter().map(|ms| format!("{ms:.0}")).collect::<Vec<_>>().join(", ")));
+    say(&format!("  {isolation}, from order to answer: {}", took.iter().map(|ms| format!("{ms:.0}")).collect::<Vec<_>>().join(", ")));
     Ok(took)
 }
 
 /// The memory that is a module's alone.
-fn each_mib(base: &Base) -> Result<f64, Error> {
+fn each_mib(base: &Base, isolation: &str) -> Result<f64, Error> {
     let names: Vec<String> = (0..MODULES).map(|number| format!("m{number}")).collect();
     let private = || -> Result<f64, Error> {
         let mut kib = 0;
@@ -127,7 +138,7 @@ fn each_mib(base: &Base) -> Result<f64, Error> {
     std::thread::sleep(PAUSE);
     let before = private()?;
     for name in &names {
-        install(base, &order(name, "1.0.0")?)?;
+        install(base, &order(name, "1.0.0", isolation)?)?;
         answer(base.gateway, &format!("/{name}/version"))?;
         std::thread::sleep(PAUSE);
     }
@@ -135,7 +146,7 @@ fn each_mib(base: &Base) -> Result<f64, Error> {
     for name in &names {
         uninstall(base, name, "1.0.0")?;
     }
-    say(&format!("  {each:.1} MiB each"));
+    say(&format!("  {isolation}: {each:.1} MiB each"));
     Ok(each)
 }
 
@@ -144,29 +155,45 @@ fn children(pid: u32) -> Result<Vec<u32>, Error> {
     Ok(String::from_utf8_lossy(&output.stdout).lines().filter_map(|line| line.parse().ok()).collect())
 }
 
-/// Requests a second through the base, and of `node` itself, in turn.
-fn throughput(base: &Base) -> Result<(f64, f64), Error> {
-    install(base, &order("hello", "1.0.0")?)?;
+/// Requests a second.
+struct Rates {
+    process: f64,
+    worker: f64,
+    node: f64,
+    watt: f64,
+}
+
+/// Requests a second through the base, of `node` itself, and through Watt's gateway, in turn.
+fn throughput(base: &Base) -> Result<Rates, Error> {
+    install(base, &order("hello", "1.0.0", "process")?)?;
+    install(base, &order("worker", "1.0.0", "worker")?)?;
     let address = free_address()?;
     let mut command = Command::new("node");
     command.arg(harness::root().join("examples/node/hello/server.js")).env("PORT", address.port().to_string());
-    let itself = Peer::start(command, address)?;
-    let (mut ours, mut direct) = (Vec::new(), Vec::new());
+    let (itself, watt) = (Peer::start(command, address)?, Peer::watt()?);
+    let targets = [(base.gateway, PATH), (base.gateway, "/worker/version"), (itself.address, "/version"), (watt.address, PATH)];
+    let mut rates = targets.map(|_| Vec::new());
     for round in 1..=3 {
-        for (target, path, rates) in [(base.gateway, PATH, &mut ours), (itself.address, "/version", &mut direct)] {
+        for ((target, path), rates) in targets.into_iter().zip(&mut rates) {
             let report = Load::new(target, path, CONNECTIONS, &ANSWERS).run(TRAFFIC)?;
-            say(&format!("  round {round}: {:.0} requests/s at {path}, p99 {:.2} ms", report.per_second(), report.quantile_ms(0.99)));
-            rates.push(report.per_second());
+            let (rate, p99) = (report.per_second(), report.quantile_ms(0.99));
+            say(&format!("  round {round}: {rate:.0} requests/s at {path} of {target}, p99 {p99:.2} ms"));
+            rates.push(rate);
         }
     }
-    Ok((median(ours), median(direct)))
+    uninstall(base, "worker", "1.0.0")?;
+    let [process, worker, node, watt] = rates.map(median);
+    if watt == 0.0 {
+        return Err("Watt does not answer".into());
+    }
+    Ok(Rates { process, worker, node, watt })
 }
 
 /// Requests, those lost, and the 99th percentile, while the module is replaced.
 fn replacements(base: &Base) -> Result<(u64, u64, f64), Error> {
     let load = Load::new(base.gateway, PATH, CONNECTIONS, &ANSWERS).start()?;
     for round in 1..=REPLACEMENTS {
-        install(base, &order("hello", if round % 2 == 1 { "2.0.0" } else { "1.0.0" })?)?;
+        install(base, &order("hello", if round % 2 == 1 { "2.0.0" } else { "1.0.0" }, "process")?)?;
     }
     let report = load.stop()?;
     uninstall(base, "hello", "1.0.0")?;
@@ -174,7 +201,7 @@ fn replacements(base: &Base) -> Result<(u64, u64, f64), Error> {
 }
 
 fn cycles(base: &Base) -> Result<(Usage, Usage), Error> {
-    let order = order("hello", "1.0.0")?;
+    let order = order("hello", "1.0.0", "process")?;
     let mut warm = None;
     for cycle in 1..=CYCLES {
         install(base, &order)?;

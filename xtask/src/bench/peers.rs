@@ -60,6 +60,28 @@ impl Peer {
         Self::start(command, address)
     }
 
+    /// Platformatic Watt, whose gateway passes `/hello` on to the sample application.
+    pub(super) fn watt() -> Result<Self, Error> {
+        let folder = harness::root().join("target/peers/watt");
+        if !folder.join("node_modules").is_dir() {
+            super::say("installing Platformatic Watt to compare with");
+            copy(&harness::root().join("xtask/peers/watt"), &folder)?;
+            let status = Command::new("npm")
+                .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
+                .current_dir(&folder)
+                .stdout(std::io::stderr())
+                .status()?;
+            if !status.success() {
+                return Err(format!("Watt could not be installed: {status}").into());
+            }
+        }
+        copy(&harness::root().join("examples/node/hello"), &folder.join("web/hello"))?;
+        let address = free_address()?;
+        let mut command = Command::new("node");
+        command.args(["node_modules/wattpm/bin/wattpm.js", "start"]).current_dir(&folder).env("PORT", address.port().to_string());
+        Self::start(command, address)
+    }
+
     /// Runs `command`, and waits until it listens on `address`.
     pub(super) fn start(mut command: Command, address: SocketAddr) -> Result<Self, Error> {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
@@ -88,6 +110,20 @@ impl Drop for Peer {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Copies what is in a folder.
+fn copy(from: &Path, to: &Path) -> Result<(), Error> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &to.join(entry.file_name()))?;
+        } else {
+            std::fs::copy(entry.path(), to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn free_address() -> Result<SocketAddr, Error> {

@@ -199,7 +199,7 @@ impl<E: Clone + Send + Sync + 'static> Base<E> {
     /// install ends at once with that module.
     ///
     /// # Errors
-    /// At once, with nothing changed: [`Reason::OrderStale`] where a later order was taken before, [`Reason::Conflict`] where an
+    /// At once, with nothing changed but that a fence which was not refused is remembered: [`Reason::OrderStale`] where a later order was taken before, [`Reason::Conflict`] where an
     /// operation on the order's name is under way, or where the order has a fence and the base is still coming up,
     /// [`Reason::InvalidRequest`] for a fence without a name or a mark that is too long, [`Reason::BudgetExceeded`] where too many installs
     /// are under way. Everything else is an event of the install.

@@ -126,7 +126,7 @@ pub struct Options {
     /// The base deployment it belongs to
     #[arg(long, value_name = "NAME", default_value = "default", env = "ARKLET_BASE_DEPLOYMENT")]
     base_deployment: String,
-    /// What a controller may select the base by, e.g. zone=a,disk=ssd
+    /// What a controller may select the base by, e.g. zone=a,disk=ssd (as an option of the JVM's agent zone=a+disk=ssd: there the comma is taken)
     #[arg(long, value_name = "K=V", value_delimiter = ',', value_parser = label, env = "ARKLET_BASE_LABELS")]
     base_labels: Vec<(String, String)>,
     /// Tell this stock controller, e.g. http://controller:7777, that the base lives

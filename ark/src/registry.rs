@@ -98,6 +98,8 @@ pub(crate) struct Module<E> {
     pub(crate) live: Option<Live<E>>,
     /// Set while it is on its way out; then holds what came of it.
     pub(crate) retiring: Option<watch::Receiver<Option<Retired>>>,
+    /// Likewise of the instance whose place it has taken.
+    pub(crate) replaced: Option<watch::Receiver<Option<Retired>>>,
 }
 
 impl<E: Clone> Module<E> {
@@ -168,6 +170,11 @@ impl<E> Module<E> {
         }
     }
 
+    /// An instance of it that is on its way out.
+    pub(crate) fn draining(&self) -> Option<&watch::Receiver<Option<Retired>>> {
+        self.retiring.iter().chain(&self.replaced).find(|leaving| leaving.borrow().is_none())
+    }
+
     /// Whether it runs, and will go on.
     pub(crate) fn stays(&self) -> bool {
         self.retiring.is_none() && matches!(self.history.state(), State::Activated | State::Deactivated)
@@ -234,6 +241,19 @@ impl<E: Clone> Registry<E> {
     pub(crate) fn same(&self, order: &InstallOrder) -> Option<ModuleView> {
         let module = self.modules.get(order.id.as_ref()?).filter(|module| module.stays())?;
         (order.mark.is_some() && order.mark == module.order.mark).then(|| module.view())
+    }
+
+    /// Gives the module of `order` the weight that it says; whether that is another than before. Not kept through a restart: whoever
+    /// weighs sees by the report that it is to be done again.
+    pub(crate) fn weigh(&mut self, order: &InstallOrder) -> bool {
+        let module = order.id.as_ref().and_then(|id| self.modules.get_mut(id));
+        let (Some(module), Some(weight)) = (module, order.weight) else { return false };
+        let changes = module.weight != weight;
+        module.weight = weight;
+        if changes {
+            self.changed();
+        }
+        changes
     }
 
     /// Takes the fence of an order on `name`.

@@ -5,7 +5,7 @@ use std::{fs, path::Path, process::Command};
 use harness::{base::Base, node};
 use serde_json::{Value, json};
 
-pub(crate) use crate::common::{body, eventually, get, nothing_was_lost};
+pub(crate) use crate::common::{body, dialled, eventually, get, nothing_was_lost, report};
 
 /// An order for a sample application.
 pub(crate) fn order(name: &str, version: &str) -> Value {

@@ -6,7 +6,10 @@ use std::{process::Command, time::Duration};
 use harness::{
     base::Base,
     controller::{Controller, deployment},
+    jvm::{self, Jdk, JvmBase},
     load::Load,
+    node,
+    postgres::Postgres,
     samples,
 };
 use serde_json::{Value, json};
@@ -162,4 +165,61 @@ fn kubectl_applies_scales_waits_and_deletes() {
     assert!(kubectl(&["get", "bases", "-l", "zone=x", "-o", "name"]).lines().count() == 2);
     kubectl(&["delete", "mddeploy/hello", "--timeout=60s"]);
     assert_eq!(kubectl(&["get", "modules", "-o", "name"]), "");
+}
+
+#[test]
+fn of_two_controllers_on_one_database_the_other_leads_on_where_one_is_killed() {
+    let database = Postgres::start("fleet").unwrap();
+    let url = format!("postgres://postgres@127.0.0.1:{}/fleet", database.port);
+    let mut first = Controller::start(&["--database", &url]).unwrap();
+    let second = Controller::start(&["--database", &url]).unwrap();
+    // The base is told of both, and finds the one that leads.
+    let both = format!("{},{}", second.url, first.url);
+    let base = Base::start(&["--controller", &both, "--base-name", "a"]).unwrap();
+    second.wait("bases", "a", ready).unwrap();
+    second.create("moduledeployments", &deployment("hello", "1.0.0", &hello(1), 1)).unwrap();
+    first.wait_progress("hello", "Completed").unwrap();
+    let load = Load::new(base.gateway, "/hello/", 2, &HELLO).start().unwrap();
+    first.kill();
+    second.patch("moduledeployments", "hello", &version("2.0.0", &hello(2))).unwrap();
+    second.wait_progress("hello", "Completed").unwrap();
+    let report = load.stop().unwrap();
+    assert_eq!(report.lost, 0, "{:?}", report.failures);
+    assert_eq!(answer(&base), HELLO[1]);
+}
+
+#[test]
+fn bases_of_all_kinds_join_and_each_gets_the_modules_of_its_kind() {
+    if let Err(lacking) = Jdk::current().map(drop).and_then(|()| node::installed()) {
+        eprintln!("left out: {lacking}");
+        return;
+    }
+    let controller = Controller::start(&[]).unwrap();
+    let _wasm = join(&controller, "wasm", &[]);
+    let controller_option = format!("controller={}", controller.url);
+    let jvm = JvmBase::start(&jvm::sample("base").unwrap(), &[&controller_option, "base-name=jvm"], &[]).unwrap();
+    let node = node::base(&["--controller", &controller.url, "--base-name", "node"]).unwrap();
+    for name in ["jvm", "node"] {
+        controller.wait("bases", name, ready).unwrap();
+    }
+    let file = |path: std::path::PathBuf| format!("file://{}", path.display());
+    let packages = [
+        ("hello", "wasm", hello(1)),
+        ("ticker", "jvm", file(jvm::sample("ticker").unwrap())),
+        ("shop", "node", file(node::package("shop", "1.0.0").unwrap())),
+    ];
+    for (name, kind, url) in &packages {
+        let mut document = deployment(name, "1.0.0", url, 1);
+        document["spec"]["template"]["spec"]["module"]["type"] = json!(kind);
+        controller.create("moduledeployments", &document).unwrap();
+    }
+    for (name, kind, _) in &packages {
+        let complete = controller.wait_progress(name, "Completed").unwrap();
+        assert_eq!(complete["status"]["availableReplicas"], 1, "{complete:#}");
+        let modules = controller.get("modules", "").unwrap();
+        let of_it: Vec<_> =
+            modules["items"].as_array().unwrap().iter().filter(|module| module["spec"]["module"]["name"] == *name).collect();
+        assert!(of_it.iter().all(|module| module["spec"]["baseName"] == *kind), "{modules:#}");
+    }
+    drop((jvm, node));
 }

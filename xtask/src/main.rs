@@ -133,9 +133,8 @@ fn test(require_all: bool) -> Result<(), Error> {
     ensure_target()?;
     // Tests, binaries and benches in one build: what they share is compiled once.
     command("cargo", &["build", "--release", "--locked", "--workspace", "--all-targets"], &[])?;
-    if !left_out.iter().any(|kind| kind.prefix == "jvm") {
-        ensure_postgres()?;
-    }
+    ensure_postgres()?;
+    ensure_kubectl()?;
     if left_out.is_empty() {
         command("cargo", &["test", "--workspace", "--release", "--locked"], &[])?;
     } else {
@@ -163,16 +162,30 @@ fn lacking_for_jvm() -> Result<(), Error> {
     maven.map(drop).map_err(|error| format!("there is no Maven (`mvn`): {error}").into())
 }
 
-/// One of the applications needs a database.
+/// The controller keeps its resources in one, and a sample application has one.
 fn ensure_postgres() -> Result<(), Error> {
     if harness::postgres::is_installed() {
         return Ok(());
     }
+    debian("postgresql", "there is no PostgreSQL")
+}
+
+/// The controller's API is tried with it.
+fn ensure_kubectl() -> Result<(), Error> {
+    let there = Command::new("kubectl").args(["version", "--client"]).output();
+    if there.is_ok_and(|output| output.status.success()) {
+        return Ok(());
+    }
+    debian("kubernetes-client", "there is no kubectl")
+}
+
+/// Installs a package of Debian's, where we may.
+fn debian(package: &str, lacking: &str) -> Result<(), Error> {
     if !harness::postgres::is_root() {
-        return Err("there is no PostgreSQL; install the package `postgresql`".into());
+        return Err(format!("{lacking}; install the package `{package}`").into());
     }
     command("apt-get", &["update", "-q"], &[])?;
-    command("apt-get", &["install", "-y", "-q", "--no-install-recommends", "postgresql"], &[("DEBIAN_FRONTEND", "noninteractive")])
+    command("apt-get", &["install", "-y", "-q", "--no-install-recommends", package], &[("DEBIAN_FRONTEND", "noninteractive")])
 }
 
 /// All tests but those whose file says that they need what is not there.

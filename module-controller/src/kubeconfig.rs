@@ -25,7 +25,8 @@ impl Kubeconfig {
         // A string of JSON is one of YAML.
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
         let authority = self.authority.as_ref().map(|path| format!("    certificate-authority: {}\n", quoted(&path.to_string_lossy())));
-        let user = self.token.as_ref().map_or_else(|| "  user: {}\n".to_owned(), |token| format!("  user:\n    token: {}\n", quoted(token)));
+        let user =
+            self.token.as_ref().map_or_else(|| "  user: {}\n".to_owned(), |token| format!("  user:\n    token: {}\n", quoted(token)));
         format!(
             "apiVersion: v1\nkind: Config\nclusters:\n- name: fleet\n  cluster:\n    server: {}\n{}contexts:\n- name: fleet\n  context:\n    \
              cluster: fleet\n    user: fleet\n    namespace: default\ncurrent-context: fleet\nusers:\n- name: fleet\n{user}",

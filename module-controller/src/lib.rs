@@ -9,5 +9,4 @@ pub mod kubeconfig;
 pub mod listen;
 pub mod options;
 pub mod run;
-mod stand_in;
 pub mod store;

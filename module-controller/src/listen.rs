@@ -61,7 +61,12 @@ impl Serving {
 ///
 /// # Errors
 /// Where the address is taken, or not this machine's.
-pub async fn serve(router: Router, listen: SocketAddr, tls: Option<Arc<ServerConfig>>, end: CancellationToken) -> Result<Serving, ServeError> {
+pub async fn serve(
+    router: Router,
+    listen: SocketAddr,
+    tls: Option<Arc<ServerConfig>>,
+    end: CancellationToken,
+) -> Result<Serving, ServeError> {
     let failed = |error| ServeError { address: listen, error };
     let listener = TcpListener::bind(listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;

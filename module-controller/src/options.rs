@@ -110,7 +110,8 @@ impl Options {
         if self.token_file.is_some() && tokens.is_empty() {
             return Err("the file of tokens has none, so nobody could use this controller; write token,role,name".to_owned().into());
         }
-        let best = [Role::Admin, Role::Deploy, Role::Read].into_iter().find_map(|role| tokens.iter().find(|(_, token)| token.role() == role));
+        let best =
+            [Role::Admin, Role::Deploy, Role::Read].into_iter().find_map(|role| tokens.iter().find(|(_, token)| token.role() == role));
         let shown = best.map(|(secret, _)| secret.clone());
         let access = Access { tokens: tokens.into_iter().map(|(_, token)| token).collect(), certified: self.client_ca.is_some() };
         if access.is_open() && !self.listen.ip().is_loopback() {
@@ -145,7 +146,8 @@ impl Options {
         let chain = certificates(certificate)?;
         let key = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|error| format!("{} has no private key: {error}", key.display()))?;
         let provider = || Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
+        let builder =
+            ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
         let builder = match &self.client_ca {
             None => builder.with_no_client_auth(),
             Some(path) => {

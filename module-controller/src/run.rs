@@ -9,8 +9,7 @@ use crate::{
     api::{self, Events, Metered, Metrics, Settings},
     listen,
     options::{Options, Problem},
-    stand_in::Memory,
-    store::Store,
+    store::{Sqlite, Store},
 };
 
 /// Runs a controller as `options` say, until `ending` is cancelled.
@@ -23,7 +22,7 @@ pub async fn run(options: Options, ending: CancellationToken) -> Result<(), Prob
     let data = options.data_dir();
     fs::create_dir_all(&data).map_err(|error| format!("could not have the data directory {}: {error}", data.display()))?;
     let (metrics, events, end) = (Arc::new(Metrics::default()), Events::default(), CancellationToken::new());
-    let store: Arc<dyn Store> = Arc::new(Metered::new(open(&options).await?, Arc::clone(&metrics)));
+    let store: Arc<dyn Store> = Arc::new(Metered::new(open(&options)?, Arc::clone(&metrics)));
     let others = engine(&store, &events, &metrics, &end);
     let settings = Settings { access, audit: options.audit()?, events, metrics, end: end.clone(), others, ..Settings::default() };
     let serving = listen::serve(api::api(store, settings), options.listen, tls, end.clone()).await.map_err(problem)?;
@@ -37,11 +36,13 @@ pub async fn run(options: Options, ending: CancellationToken) -> Result<(), Prob
     Ok(())
 }
 
-async fn open(options: &Options) -> Result<Arc<dyn Store>, Problem> {
+fn open(options: &Options) -> Result<Arc<dyn Store>, Problem> {
     if options.database.is_some() {
-        return Err("PostgreSQL is not there yet; leave --database out".to_owned().into());
+        return Err("--database is not supported yet: leave it out, and the controller keeps its data in the data directory"
+            .to_owned()
+            .into());
     }
-    Ok(Arc::new(Memory::new()))
+    Ok(Arc::new(Sqlite::open(&options.data_dir()).map_err(problem)?))
 }
 
 /// Starts what acts on the resources, and gives the paths by which bases and people reach it: `/tunnel`, `/heartbeat`, `/queryBaseline`,

@@ -87,7 +87,8 @@ impl Token {
             .map(|(index, line)| {
                 let number = index + 1;
                 let mut parts = line.splitn(3, ',').map(str::trim);
-                let (secret, role, name) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+                let (secret, role, name) =
+                    (parts.next().unwrap_or_default(), parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
                 let known = Role::ALL.into_iter().find(|known| known.as_str() == role);
                 match known {
                     _ if secret.is_empty() || name.is_empty() => Err(format!("line {number}: write token,role,name")),
@@ -141,7 +142,8 @@ impl Access {
                 Ok(Caller { name: "local".to_owned(), role: Role::Admin })
             };
         }
-        let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| value.strip_prefix("Bearer "));
+        let shown =
+            headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| value.strip_prefix("Bearer "));
         let Some(shown) = shown else {
             return Err(Refusal::unauthorized("this controller wants a token: send `Authorization: Bearer …`"));
         };
@@ -183,7 +185,8 @@ impl Caller {
             Review::Access => {
                 let allowed = if asked.pointer("/spec/resourceAttributes").is_some() {
                     let of = |name: &str| text(&format!("/spec/resourceAttributes/{name}"));
-                    let known = matches!(of("resource"), "*" | "events" | "namespaces") || Kind::ALL.iter().any(|kind| kind.plural() == of("resource"));
+                    let known = matches!(of("resource"), "*" | "events" | "namespaces")
+                        || Kind::ALL.iter().any(|kind| kind.plural() == of("resource"));
                     known && self.role.may(of("verb"), of("resource"), of("subresource"))
                 } else {
                     let (path, verb) = (text("/spec/nonResourceAttributes/path"), text("/spec/nonResourceAttributes/verb"));
@@ -259,7 +262,8 @@ mod tests {
 
     #[test]
     fn a_token_says_who_calls() {
-        let tokens = Token::read("# ours\nsecret,deploy,ci\n\nother , read , a, b\n").unwrap().into_iter().map(|(_, token)| token).collect();
+        let tokens =
+            Token::read("# ours\nsecret,deploy,ci\n\nother , read , a, b\n").unwrap().into_iter().map(|(_, token)| token).collect();
         let access = Access { tokens, certified: true };
         let caller = |token: &str| access.caller(&headers(header::AUTHORIZATION, &format!("Bearer {token}"))).ok();
         assert_eq!(caller("secret"), Some(Caller { name: "ci".to_owned(), role: Role::Deploy }));

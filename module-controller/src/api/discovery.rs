@@ -24,22 +24,25 @@ struct Resource {
 }
 
 fn of_fleet(group: &'static str) -> Vec<Resource> {
+    // Of one group alone: short names would else be ambiguous, and `kubectl get all` have everything twice.
+    let primary = group == GROUP;
     let resource = |kind: Kind, part: Option<(&str, (&'static str, &'static str, &'static str))>| Resource {
         plural: part.map_or_else(|| kind.plural().to_owned(), |(part, _)| format!("{}/{part}", kind.plural())),
         singular: part.map_or_else(|| kind.as_str().to_lowercase(), |_| String::new()),
-        short: if part.is_some() { &[] } else { short(kind) },
+        short: if primary && part.is_none() { short(kind) } else { &[] },
         kind: part.map_or((group, VERSION, kind.as_str()), |(_, kind)| kind),
         namespaced: true,
         verbs: if part.is_some() { &PART_VERBS } else { &ALL_VERBS },
-        // `kubectl get all` would else have everything twice.
-        categories: if part.is_none() && group == GROUP { &["all", "fleet"] } else { &[] },
+        categories: if primary && part.is_none() { &["all", "fleet"] } else { &[] },
     };
     Kind::ALL
         .into_iter()
         .flat_map(|kind| {
             let scale = matches!(kind, Kind::ModuleDeployment | Kind::ModuleReplicaSet);
             let scale = scale.then(|| resource(kind, Some(("scale", ("autoscaling", "v1", "Scale")))));
-            [Some(resource(kind, None)), Some(resource(kind, Some(("status", (group, VERSION, kind.as_str()))))), scale].into_iter().flatten()
+            [Some(resource(kind, None)), Some(resource(kind, Some(("status", (group, VERSION, kind.as_str()))))), scale]
+                .into_iter()
+                .flatten()
         })
         .collect()
 }
@@ -70,7 +73,8 @@ fn of_core() -> Vec<Resource> {
 }
 
 fn of_reviews(group: &'static str) -> Vec<Resource> {
-    let kinds: &[&'static str] = if group == "authorization.k8s.io" { &["SelfSubjectAccessReview", "SelfSubjectRulesReview"] } else { &["SelfSubjectReview"] };
+    let kinds: &[&'static str] =
+        if group == "authorization.k8s.io" { &["SelfSubjectAccessReview", "SelfSubjectRulesReview"] } else { &["SelfSubjectReview"] };
     let resource = |kind: &&'static str| Resource {
         plural: format!("{}s", kind.to_lowercase()),
         singular: kind.to_lowercase(),

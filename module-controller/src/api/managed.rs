@@ -73,7 +73,8 @@ impl Entry {
         for path in &self.paths {
             let mut node = &mut root;
             for element in path {
-                let next = node.entry(element.clone()).or_insert_with(|| if element.starts_with("k:") { json!({".": {}}) } else { json!({}) });
+                let next =
+                    node.entry(element.clone()).or_insert_with(|| if element.starts_with("k:") { json!({".": {}}) } else { json!({}) });
                 let Value::Object(next) = next else { break };
                 node = next;
             }
@@ -133,7 +134,9 @@ fn leaf<'a>(value: &'a Value, path: &mut Path, found: &mut BTreeMap<Path, &'a Va
                 path.pop();
             }
         }
-        Value::Array(items) if path.last().is_some_and(|last| last == "f:conditions") && items.iter().all(|item| kind_of(item).is_some()) => {
+        Value::Array(items)
+            if path.last().is_some_and(|last| last == "f:conditions") && items.iter().all(|item| kind_of(item).is_some()) =>
+        {
             for item in items {
                 path.push(key_of(kind_of(item).unwrap_or_default()));
                 leaf(item, path, found);
@@ -232,12 +235,19 @@ pub(crate) struct Applied {
 ///
 /// # Errors
 /// The fields that others have set to something else, with who they are; none with `force`, which takes them over.
-pub(crate) fn apply(live: Option<&Value>, config: &Value, managed: &[Value], author: &Author, force: bool) -> Result<Applied, Vec<(String, String)>> {
+pub(crate) fn apply(
+    live: Option<&Value>,
+    config: &Value,
+    managed: &[Value],
+    author: &Author,
+    force: bool,
+) -> Result<Applied, Vec<(String, String)>> {
     let mut entries: Vec<Entry> = managed.iter().filter_map(Entry::read).collect();
     let nothing = json!({});
     let before = leaves(live.unwrap_or(&nothing), author.part);
     let wanted = leaves(config, author.part);
-    let contested: BTreeSet<&Path> = wanted.iter().filter(|(path, value)| before.get(*path) != Some(*value)).map(|(path, _)| path).collect();
+    let contested: BTreeSet<&Path> =
+        wanted.iter().filter(|(path, value)| before.get(*path) != Some(*value)).map(|(path, _)| path).collect();
     let others = || entries.iter().filter(|entry| !entry.is_of(author, true));
     let conflicts: Vec<(String, String)> = others()
         .flat_map(|entry| entry.paths.iter().filter(|path| contested.contains(*path)).map(|path| (entry.manager.clone(), written(path))))
@@ -322,7 +332,14 @@ mod tests {
     }
 
     fn first() -> Applied {
-        apply(None, &json!({"metadata": {"name": "a", "labels": {"x": "1"}}, "spec": {"replicas": 1, "args": ["a"]}}), &[], &author("one"), false).unwrap()
+        apply(
+            None,
+            &json!({"metadata": {"name": "a", "labels": {"x": "1"}}, "spec": {"replicas": 1, "args": ["a"]}}),
+            &[],
+            &author("one"),
+            false,
+        )
+        .unwrap()
     }
 
     #[test]
@@ -362,7 +379,8 @@ mod tests {
     fn conditions_are_told_apart_by_their_type() {
         let author = Author { part: Part::Status, ..author("one") };
         let live = json!({"status": {"conditions": [{"type": "A", "status": "True"}]}});
-        let applied = apply(Some(&live), &json!({"status": {"conditions": [{"type": "B", "status": "False"}]}}), &[], &author, false).unwrap();
+        let applied =
+            apply(Some(&live), &json!({"status": {"conditions": [{"type": "B", "status": "False"}]}}), &[], &author, false).unwrap();
         assert_eq!(applied.document["status"]["conditions"], json!([{"type": "A", "status": "True"}, {"type": "B", "status": "False"}]));
         let gone = apply(Some(&applied.document), &json!({}), &applied.managed, &author, false).unwrap();
         assert_eq!(gone.document["status"]["conditions"], json!([{"type": "A", "status": "True"}]));

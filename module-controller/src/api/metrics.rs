@@ -61,7 +61,8 @@ impl Default for Metrics {
         let mut registry = Registry::default();
         let requests = Family::<Answered, Counter>::default();
         let durations = Family::<Asked, Histogram, fn() -> Histogram>::new_with_constructor(histogram);
-        let (watches, commits, commit_durations) = (Family::<Watched, Gauge>::default(), Family::<Committed, Counter>::default(), histogram());
+        let (watches, commits, commit_durations) =
+            (Family::<Watched, Gauge>::default(), Family::<Committed, Counter>::default(), histogram());
         registry.register("fleet_api_requests", "Requests that were answered", requests.clone());
         let what = "How long requests took to be answered; of watches, to begin";
         registry.register_with_unit("fleet_api_request_duration", what, Unit::Seconds, durations.clone());
@@ -107,6 +108,7 @@ impl Metrics {
             Some(StoreError::Conflict { .. }) => "conflict",
             Some(StoreError::Compacted { .. }) => "compacted",
             Some(StoreError::NotLeading) => "not_leading",
+            Some(StoreError::TooLarge(_)) => "too_large",
             Some(StoreError::Failed(_)) => "failed",
         };
         self.commits.get_or_create(&Committed { outcome }).inc();

@@ -12,6 +12,7 @@ mod item;
 mod managed;
 mod metrics;
 mod openapi;
+mod protobuf;
 mod read;
 mod reply;
 mod select;
@@ -183,7 +184,8 @@ async fn guard(State(api): State<Arc<Api>>, mut request: Request, next: Next) ->
     let path = request.uri().path().to_owned();
     let caller = api.access.caller(request.headers());
     let checked = caller.as_ref().map_err(|_| ()).map(|caller| caller.check(&call, &path));
-    let writes_down = !call.verb.reads() && !matches!(call.target, Target::Review(_)) && !matches!(path.as_str(), "/heartbeat" | "/queryBaseline");
+    let writes_down =
+        !call.verb.reads() && !matches!(call.target, Target::Review(_)) && !matches!(path.as_str(), "/heartbeat" | "/queryBaseline");
     let (caller, response) = match (caller, checked) {
         (Err(refusal), _) => (None, refusal.into_response()),
         (Ok(caller), Ok(Err(refusal))) => (Some(caller), refusal.into_response()),
@@ -202,7 +204,12 @@ async fn guard(State(api): State<Arc<Api>>, mut request: Request, next: Next) ->
     response
 }
 
-async fn answer(State(api): State<Arc<Api>>, Extension(call): Extension<Call>, Extension(caller): Extension<Caller>, request: Request) -> Response {
+async fn answer(
+    State(api): State<Arc<Api>>,
+    Extension(call): Extension<Call>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Response {
     let (parts, body) = request.into_parts();
     if call.target == Target::Path {
         let found = matches!(parts.method, Method::GET | Method::HEAD).then(|| discovery::find(parts.uri.path(), &parts.headers)).flatten();
@@ -222,7 +229,13 @@ async fn answer(State(api): State<Arc<Api>>, Extension(call): Extension<Call>, E
 }
 
 impl Api {
-    async fn answer(self: &Arc<Self>, call: &Call, caller: &Caller, headers: &axum::http::HeaderMap, body: Body) -> Result<Response, Refusal> {
+    async fn answer(
+        self: &Arc<Self>,
+        call: &Call,
+        caller: &Caller,
+        headers: &axum::http::HeaderMap,
+        body: Body,
+    ) -> Result<Response, Refusal> {
         match call.verb {
             Verb::Watch => return self.watch(call, headers).await,
             Verb::List => return self.list(call, headers).await,
@@ -231,12 +244,17 @@ impl Api {
             Verb::Create | Verb::Update | Verb::Patch | Verb::Delete | Verb::DeleteCollection => {}
         }
         let media = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("application/json");
-        if call.verb != Verb::Patch && !media.starts_with("application/json") {
+        let packed = media.starts_with(protobuf::MEDIA);
+        if call.verb != Verb::Patch && !packed && !media.starts_with("application/json") {
             return Err(Refusal::unsupported(format!("{media:?} is not supported: send application/json")));
         }
-        let body = to_bytes(body, self.body_bytes).await.map_err(|_| Refusal::too_large(self.body_bytes))?;
+        let mut body = to_bytes(body, self.body_bytes).await.map_err(|_| Refusal::too_large(self.body_bytes))?;
+        if packed {
+            body = protobuf::read(call.target, &body)?.to_string().into();
+        }
         if let Target::Review(review) = call.target {
-            let asked: Value = serde_json::from_slice(&body).map_err(|error| Refusal::bad_request(format!("the body is no JSON: {error}")))?;
+            let asked: Value =
+                serde_json::from_slice(&body).map_err(|error| Refusal::bad_request(format!("the body is no JSON: {error}")))?;
             return Ok(reply::json(StatusCode::CREATED, &caller.review(review, call.target, &asked), headers));
         }
         let done = match call.verb {

@@ -115,7 +115,8 @@ mod made {
             Value::Object(fields) => fields,
             other => return other,
         };
-        let mut fields: Map<String, Value> = fields.into_iter().filter(|(name, _)| name != "propertyNames").map(|(name, value)| (name, older(value))).collect();
+        let mut fields: Map<String, Value> =
+            fields.into_iter().filter(|(name, _)| name != "propertyNames").map(|(name, value)| (name, older(value))).collect();
         if let Some(Value::Array(kinds)) = fields.get("type") {
             let kind = kinds.iter().find(|kind| *kind != "null").cloned().unwrap_or_default();
             fields.insert("type".to_owned(), kind);
@@ -158,7 +159,8 @@ mod made {
 
     fn made() -> Value {
         let types = serde_json::to_value(Types::openapi()).unwrap();
-        let all: Map<String, Value> = types["components"]["schemas"].as_object().unwrap().iter().map(|(name, schema)| (named(name), older(schema.clone()))).collect();
+        let all: Map<String, Value> =
+            types["components"]["schemas"].as_object().unwrap().iter().map(|(name, schema)| (named(name), older(schema.clone()))).collect();
         let mut schemas: Map<String, Value> = all.iter().map(|(name, schema)| (name.clone(), flat(&all, schema))).collect();
         let mut paths = Map::new();
         for kind in Kind::ALL {
@@ -189,7 +191,8 @@ mod made {
                     "responses": {"200": {"description": "OK", "content": content(answer)}},
                 });
                 if let Some(types) = body {
-                    let content: Map<String, Value> = types.iter().map(|media| ((*media).to_owned(), json!({"schema": {"type": "object"}}))).collect();
+                    let content: Map<String, Value> =
+                        types.iter().map(|media| ((*media).to_owned(), json!({"schema": {"type": "object"}}))).collect();
                     operation["requestBody"] = json!({"required": true, "content": content});
                 }
                 operation
@@ -197,7 +200,18 @@ mod made {
             let place = |names: &[&str]| -> Value {
                 names.iter().map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}})).collect()
             };
-            let reading = ["labelSelector", "fieldSelector", "limit", "continue", "resourceVersion", "resourceVersionMatch", "watch", "allowWatchBookmarks", "sendInitialEvents", "timeoutSeconds"];
+            let reading = [
+                "labelSelector",
+                "fieldSelector",
+                "limit",
+                "continue",
+                "resourceVersion",
+                "resourceVersionMatch",
+                "watch",
+                "allowWatchBookmarks",
+                "sendInitialEvents",
+                "timeoutSeconds",
+            ];
             let plain: &[&str] = &["application/json"];
             let patches: &[&str] = &["application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json"];
             let patching = ["dryRun", "fieldManager", "fieldValidation", "force"];

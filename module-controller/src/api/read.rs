@@ -105,7 +105,9 @@ impl Api {
             }
             Target::Events | Target::Namespaces => {
                 let (items, _) = self.all(call.target, call.namespace.as_deref()).await?;
-                items.into_iter().find(|item| item.name() == name && call.namespace.as_deref().is_none_or(|namespace| item.namespace() == namespace))
+                items
+                    .into_iter()
+                    .find(|item| item.name() == name && call.namespace.as_deref().is_none_or(|namespace| item.namespace() == namespace))
             }
             Target::Review(_) | Target::Path => None,
         };
@@ -188,4 +190,3 @@ fn check_version(call: &Call, revision: u64) -> Result<(), Refusal> {
         _ => Ok(()),
     }
 }
-

@@ -52,7 +52,9 @@ impl Form {
                 Some(_) => None,
             }
         };
-        let none = || Refusal::not_acceptable("only the following media types are accepted: application/json, also as Table or PartialObjectMetadata");
+        let none = || {
+            Refusal::not_acceptable("only the following media types are accepted: application/json, also as Table or PartialObjectMetadata")
+        };
         accept.split(',').find_map(form).ok_or_else(none)
     }
 }
@@ -79,7 +81,8 @@ pub(crate) fn json(code: StatusCode, value: &Value, headers: &HeaderMap) -> Resp
 /// Adds warnings, which clients show.
 pub(crate) fn warn(response: &mut Response, warnings: &[String]) {
     for warning in warnings {
-        let text: String = warning.chars().filter(|letter| !letter.is_control()).map(|letter| if letter == '"' { '\'' } else { letter }).collect();
+        let text: String =
+            warning.chars().filter(|letter| !letter.is_control()).map(|letter| if letter == '"' { '\'' } else { letter }).collect();
         if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{text}\"")) {
             response.headers_mut().append(header::WARNING, value);
         }

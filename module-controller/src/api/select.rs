@@ -133,7 +133,8 @@ mod tests {
 
     #[test]
     fn label_selectors_read_as_clients_write_them() {
-        let having = |pairs: &[(&str, &str)]| pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>();
+        let having =
+            |pairs: &[(&str, &str)]| pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>();
         let labels_of = having(&[("app", "shop"), ("tier", "web")]);
         for (text, takes) in [
             ("app=shop", true),

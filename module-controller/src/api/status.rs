@@ -129,7 +129,8 @@ impl Refusal {
         let message = format!("Too large resource version: {revision}, current: {current}");
         let mut refusal = Self::new(StatusCode::GATEWAY_TIMEOUT, "Timeout", message);
         refusal.retry_after = Some(1);
-        refusal.details = json!({"retryAfterSeconds": 1, "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]});
+        refusal.details =
+            json!({"retryAfterSeconds": 1, "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]});
         refusal
     }
 
@@ -137,13 +138,12 @@ impl Refusal {
     pub(crate) fn of_store(error: &StoreError, target: Target, name: &str) -> Self {
         match error {
             StoreError::Exists { .. } => Self::exists(target, name),
-            StoreError::Conflict { .. } => Self::conflict(
-                target,
-                name,
-                "the object has been modified; please apply your changes to the latest version and try again",
-            ),
+            StoreError::Conflict { .. } => {
+                Self::conflict(target, name, "the object has been modified; please apply your changes to the latest version and try again")
+            }
             StoreError::Compacted { .. } => Self::expired(error.to_string()),
             StoreError::NotLeading => Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", error.to_string()),
+            StoreError::TooLarge(_) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", error.to_string()),
             StoreError::Failed(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", error.to_string()),
         }
     }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use fleet::resource::{Base, Document, Kind, Module, ModuleDeployment, ModuleReplicaSet, SchedulingPolicy, Selector, Time, Truth, UpgradePolicy, label};
+use fleet::resource::{
+    Base, Document, Kind, Module, ModuleDeployment, ModuleReplicaSet, SchedulingPolicy, Selector, Time, Truth, UpgradePolicy, label,
+};
 use serde_json::{Map, Value, json};
 
 use super::{call::Target, events::Event, item::Item};
@@ -138,7 +140,8 @@ fn of_deployment(deployment: &ModuleDeployment, now: Time) -> Vec<Value> {
         (replicas, _) => replicas.to_string(),
     };
     let release = &status.release_status;
-    let batch = if release.real_batch_count == 0 { String::new() } else { format!("{}/{}", release.current_batch, release.real_batch_count) };
+    let batch =
+        if release.real_batch_count == 0 { String::new() } else { format!("{}/{}", release.current_batch, release.real_batch_count) };
     let policy = match spec.operation_strategy.upgrade_policy.unwrap_or_default() {
         UpgradePolicy::InstallThenUninstall => "install_then_uninstall",
         UpgradePolicy::UninstallThenInstall => "uninstall_then_install",
@@ -276,9 +279,17 @@ mod tests {
 
     #[test]
     fn ages_are_written_as_kubectl_writes_them() {
-        for (seconds, text) in
-            [(0, "0s"), (119, "119s"), (120, "2m"), (135, "2m15s"), (660, "11m"), (10_860, "3h1m"), (90_000, "25h"), (176_400, "2d1h"), (864_000, "10d")]
-        {
+        for (seconds, text) in [
+            (0, "0s"),
+            (119, "119s"),
+            (120, "2m"),
+            (135, "2m15s"),
+            (660, "11m"),
+            (10_860, "3h1m"),
+            (90_000, "25h"),
+            (176_400, "2d1h"),
+            (864_000, "10d"),
+        ] {
             assert_eq!(rough(Duration::from_secs(seconds)), text);
         }
     }

@@ -157,7 +157,14 @@ impl Api {
     }
 
     /// Passes changes on until the watch is over, the client is gone or too slow, or the controller ends.
-    async fn pump(self: Arc<Self>, mut source: Source, mut feed: Feed, sink: mpsc::Sender<Bytes>, lasts: Duration, held: (OwnedSemaphorePermit, Open)) {
+    async fn pump(
+        self: Arc<Self>,
+        mut source: Source,
+        mut feed: Feed,
+        sink: mpsc::Sender<Bytes>,
+        lasts: Duration,
+        held: (OwnedSemaphorePermit, Open),
+    ) {
         let over = sleep(lasts);
         tokio::pin!(over);
         let mut bookmark = interval_at(Instant::now() + BOOKMARK, BOOKMARK);

@@ -43,7 +43,10 @@ pub(super) struct Done {
 enum Patch {
     Json(json_patch::Patch),
     Merge(Value),
-    Apply { config: Value, force: bool },
+    Apply {
+        config: Value,
+        force: bool,
+    },
     /// The whole document.
     Replace(Value),
 }
@@ -56,7 +59,8 @@ impl Patch {
         let media = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         match media.split(';').next().map(str::trim).unwrap_or_default() {
             "application/json-patch+json" => {
-                let patch = serde_json::from_slice(body).map_err(|error| Refusal::bad_request(format!("this is no JSON patch: {error}")))?;
+                let patch =
+                    serde_json::from_slice(body).map_err(|error| Refusal::bad_request(format!("this is no JSON patch: {error}")))?;
                 Ok(Self::Json(patch))
             }
             "application/merge-patch+json" => Ok(Self::Merge(json_of(body)?)),
@@ -125,7 +129,11 @@ fn read(call: &Call, kind: Kind, mut value: Value) -> Result<Given, Refusal> {
         return Err(Refusal::bad_request(message));
     }
     if text("kind") != kind.as_str() {
-        return Err(Refusal::bad_request(format!("the kind in the data ({}) does not match the expected kind ({})", text("kind"), kind.as_str())));
+        return Err(Refusal::bad_request(format!(
+            "the kind in the data ({}) does not match the expected kind ({})",
+            text("kind"),
+            kind.as_str()
+        )));
     }
     let mut warnings = Vec::new();
     let unknown = || unknown::fields(kind, &value).into_iter().map(|field| format!("unknown field {field:?}"));
@@ -133,7 +141,8 @@ fn read(call: &Call, kind: Kind, mut value: Value) -> Result<Given, Refusal> {
         Some("Strict") => {
             let unknown: Vec<String> = unknown().collect();
             if !unknown.is_empty() {
-                let message = format!("{} in version {:?} cannot be handled: strict decoding error: {}", kind.as_str(), expected, unknown.join(", "));
+                let message =
+                    format!("{} in version {:?} cannot be handled: strict decoding error: {}", kind.as_str(), expected, unknown.join(", "));
                 return Err(Refusal::bad_request(message));
             }
         }
@@ -237,7 +246,13 @@ fn suffix() -> String {
 }
 
 /// What is to be stored in the place of `live`.
-fn settle(call: &Call, author: &Author, live: &Document, given: Given, managed: Option<Vec<Value>>) -> Result<(Document, Vec<String>), Refusal> {
+fn settle(
+    call: &Call,
+    author: &Author,
+    live: &Document,
+    given: Given,
+    managed: Option<Vec<Value>>,
+) -> Result<(Document, Vec<String>), Refusal> {
     let Given { mut document, warnings, .. } = given;
     let (name, old) = (live.meta().name.clone(), live.meta());
     place(call, document.meta_mut())?;
@@ -331,10 +346,16 @@ impl Api {
     fn create_namespace(&self, call: &Call, body: &[u8]) -> Result<Done, Refusal> {
         let given = json_of(body)?;
         let name = given.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-        let is_name = !name.is_empty() && name.len() <= 63 && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        let is_name = !name.is_empty()
+            && name.len() <= 63
+            && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
         if !is_name {
             let detail = format!("{name:?} is no name: at most 63 lower-case letters, digits and '-'");
-            return Err(Refusal::invalid(call.target, name, &[FieldError { field: "metadata.name".to_owned(), detail, fault: Fault::Invalid }]));
+            return Err(Refusal::invalid(
+                call.target,
+                name,
+                &[FieldError { field: "metadata.name".to_owned(), detail, fault: Fault::Invalid }],
+            ));
         }
         if !call.is_dry_run() && !self.add_namespace(name) {
             return Err(Refusal::exists(call.target, name));
@@ -381,7 +402,14 @@ impl Api {
     }
 
     /// What `live` becomes, and whether it has to be the version that the caller names.
-    fn next(&self, call: &Call, kind: Kind, author: &Author, live: &Document, patch: &Patch) -> Result<(Document, bool, Vec<String>), Refusal> {
+    fn next(
+        &self,
+        call: &Call,
+        kind: Kind,
+        author: &Author,
+        live: &Document,
+        patch: &Patch,
+    ) -> Result<(Document, bool, Vec<String>), Refusal> {
         let name = &live.meta().name;
         if call.part == Part::Scale {
             let wanted = patch.on(call.target, name, &scale(live))?;
@@ -488,7 +516,9 @@ fn not_allowed(call: &Call) -> Refusal {
     let what = call.target.qualified();
     match call.target {
         Target::Namespaces => Refusal::not_allowed("a namespace is there while something is in it: delete that"),
-        _ => Refusal::not_allowed(format!("the server does not allow this method on the requested resource: {} {what}", call.verb.as_str())),
+        _ => {
+            Refusal::not_allowed(format!("the server does not allow this method on the requested resource: {} {what}", call.verb.as_str()))
+        }
     }
 }
 
@@ -533,7 +563,9 @@ fn foreseen(live: &Document, mut next: Document) -> Document {
 fn scale(document: &Document) -> Value {
     let meta = document.meta();
     let (wanted, there, owner) = match document {
-        Document::ModuleDeployment(deployment) => (i64::from(deployment.spec.replicas), deployment.status.replicas, label::MODULE_DEPLOYMENT),
+        Document::ModuleDeployment(deployment) => {
+            (i64::from(deployment.spec.replicas), deployment.status.replicas, label::MODULE_DEPLOYMENT)
+        }
         Document::ModuleReplicaSet(revision) => (i64::from(revision.spec.replicas), revision.status.replicas, label::MODULE_REPLICASET),
         Document::Module(_) | Document::Base(_) => (0, 0, ""),
     };
@@ -555,7 +587,9 @@ fn scaled(call: &Call, author: &Author, live: &Document, wanted: &Value) -> Resu
     let replicas = wanted.pointer("/spec/replicas").map_or(Some(0), Value::as_i64).ok_or_else(|| wrong("it is no whole number"))?;
     let mut next = live.clone();
     match &mut next {
-        Document::ModuleDeployment(deployment) => deployment.spec.replicas = i32::try_from(replicas).map_err(|_| wrong("it is too large"))?,
+        Document::ModuleDeployment(deployment) => {
+            deployment.spec.replicas = i32::try_from(replicas).map_err(|_| wrong("it is too large"))?
+        }
         Document::ModuleReplicaSet(revision) => revision.spec.replicas = u32::try_from(replicas).map_err(|_| wrong("it is below 0"))?,
         Document::Module(_) | Document::Base(_) => return Err(Refusal::no_such_path()),
     }
@@ -583,7 +617,9 @@ impl Options {
         let policy = text("/propagationPolicy").or_else(|| call.parameter("propagationPolicy").map(str::to_owned));
         let orphans = given.get("orphanDependents").and_then(Value::as_bool).unwrap_or(false) || policy.as_deref() == Some("Orphan");
         if orphans {
-            return Err(Refusal::bad_request("instances go with their deployment, and a deployment is gone once they are: Orphan is not supported"));
+            return Err(Refusal::bad_request(
+                "instances go with their deployment, and a deployment is gone once they are: Orphan is not supported",
+            ));
         }
         let dry_run = call.is_dry_run() || given.get("dryRun").and_then(Value::as_array).is_some_and(|kinds| !kinds.is_empty());
         Ok(Self { dry_run, uid: text("/preconditions/uid"), resource_version: text("/preconditions/resourceVersion") })
@@ -593,7 +629,11 @@ impl Options {
         let meta = live.meta();
         let differs = |asked: &Option<String>, is: &str| asked.as_deref().is_some_and(|asked| asked != is);
         let why = if differs(&self.uid, &meta.uid) {
-            format!("Precondition failed: UID in precondition: {}, UID in object meta: {}", self.uid.as_deref().unwrap_or_default(), meta.uid)
+            format!(
+                "Precondition failed: UID in precondition: {}, UID in object meta: {}",
+                self.uid.as_deref().unwrap_or_default(),
+                meta.uid
+            )
         } else if differs(&self.resource_version, &meta.resource_version) {
             format!("Precondition failed: ResourceVersion in object meta: {}", meta.resource_version)
         } else {

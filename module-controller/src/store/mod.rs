@@ -3,11 +3,31 @@
 //! Every store gives the same promises. A commit is whole or nothing; once it is answered it survives `kill -9`; a document
 //! that changed since it was read is not overwritten; who watches from a revision sees every later change once, in order.
 
+mod group;
+mod lease;
+mod load;
+pub mod memory;
+pub mod sqlite;
+mod stamp;
+mod state;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
 use std::{collections::BTreeSet, sync::Arc};
 
 use fleet::resource::{Document, Key, Kind, Write};
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
+
+pub use memory::Memory;
+pub use sqlite::Sqlite;
+
+/// The most bytes of one document, as JSON.
+pub const MAX_BYTES: usize = 1_500_000;
+/// The most writes of one commit.
+pub const MAX_WRITES: usize = 1000;
 
 /// The number of a commit: rises by at least one with each, and is the `resourceVersion` of what it wrote.
 pub type Revision = u64;
@@ -45,7 +65,10 @@ pub enum StoreError {
     /// This controller does not lead, or no longer.
     #[error("another controller leads")]
     NotLeading,
-    /// The database failed.
+    /// A document has more than [`MAX_BYTES`], or a commit more than [`MAX_WRITES`].
+    #[error("too large: {0}")]
+    TooLarge(String),
+    /// The database failed. What was to be written is kept or not: whoever needs to know reads it again.
     #[error("the store failed: {0}")]
     Failed(String),
 }
@@ -85,9 +108,14 @@ pub struct Reign {
 /// Where resources are kept.
 pub trait Store: Send + Sync {
     /// Does all of `writes` or none. Fills in uid, creation time, generation (it rises where the spec changed or deletion began) and
-    /// resource version. Removes at once what has a deletion timestamp and no finalizers. With `reign`, only while that reign lasts.
+    /// resource version. Removes at once what has a deletion timestamp and no finalizers; a [`Write::Delete`] of what has finalizers
+    /// gives it a deletion timestamp, and removes the rest at once. With `reign`, only while that reign lasts.
     ///
-    /// The answers are in the order of `writes`.
+    /// The answers are in the order of `writes`. It is done, or not, even where nobody waits for them.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`], [`StoreError::Conflict`], [`StoreError::NotLeading`], [`StoreError::TooLarge`], and what all calls have:
+    /// [`StoreError::Failed`].
     fn commit(&self, writes: Vec<Write>, reign: Option<Reign>) -> BoxFuture<'_, Result<Vec<Change>, StoreError>>;
 
     /// One document.
@@ -96,10 +124,11 @@ pub trait Store: Send + Sync {
     /// All documents of `kinds`, in one namespace or all.
     fn list(&self, kinds: BTreeSet<Kind>, namespace: Option<String>) -> BoxFuture<'_, Result<Listing, StoreError>>;
 
-    /// Every change of a later revision than `after`, one message for each commit.
+    /// Every change of a later revision than `after`, one message for each commit. At least the last 10,000 changes are known, and
+    /// of the last five minutes up to 100,000.
     ///
     /// # Errors
-    /// [`StoreError::Compacted`].
+    /// [`StoreError::Compacted`], also for a revision that is yet to come.
     fn watch(&self, after: Revision) -> BoxFuture<'_, Result<Watch, StoreError>>;
 
     /// Takes the lead, or keeps it: with the reign it had before, or a new one where it had none or lost it. None while another leads.

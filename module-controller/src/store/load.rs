@@ -1,0 +1,93 @@
+//! What a database has, read back into memory. A version of a document that stands in it several times is read once.
+
+use std::collections::HashMap;
+
+use fleet::resource::{Key, Kind, Time};
+
+use super::{
+    Change, Revision, StoreError, Stored,
+    state::{Commit, State},
+    text,
+};
+
+/// A row of the log of changes.
+#[derive(Debug)]
+pub(super) struct Row {
+    /// The commit.
+    pub(super) revision: Revision,
+    /// When it was made, in milliseconds since the Unix epoch.
+    pub(super) at: u64,
+    /// The name of the document's kind.
+    pub(super) kind: String,
+    /// Where it is found.
+    pub(super) key: Key,
+    /// The version before, where there was one.
+    pub(super) previous: Option<Revision>,
+    /// Its text.
+    pub(super) before: Option<String>,
+    /// The text since.
+    pub(super) after: String,
+    /// Whether it was removed.
+    pub(super) removed: bool,
+}
+
+/// Versions of documents that were read already.
+#[derive(Debug, Default)]
+pub(super) struct Known(HashMap<(Kind, Key, Revision), Stored>);
+
+impl Known {
+    /// A document as it stands in its table.
+    pub(super) fn document(&mut self, kind: Kind, text: &str) -> Result<Stored, StoreError> {
+        let document = Stored::new(text::read(kind, text)?);
+        let revision = document.meta().resource_version.parse().map_err(|_| StoreError::Failed(format!("{kind:?} has no revision")))?;
+        self.0.insert((kind, document.key(), revision), document.clone());
+        Ok(document)
+    }
+
+    fn version(&mut self, kind: Kind, key: &Key, revision: Revision, text: &str) -> Result<Stored, StoreError> {
+        match self.0.get(&(kind, key.clone(), revision)) {
+            Some(document) => Ok(document.clone()),
+            None => self.document(kind, text),
+        }
+    }
+
+    /// The commits that rows, in order, are of.
+    pub(super) fn commits(&mut self, rows: impl IntoIterator<Item = Row>) -> Result<Vec<Commit>, StoreError> {
+        let mut commits: Vec<(Time, Vec<Change>)> = Vec::new();
+        for row in rows {
+            let kind = text::kind(&row.kind)?;
+            let before = match (row.previous, &row.before) {
+                (Some(previous), Some(text)) => Some(self.version(kind, &row.key, previous, text)?),
+                (None, _) | (_, None) => None,
+            };
+            let after = self.version(kind, &row.key, row.revision, &row.after)?;
+            let change = Change { revision: row.revision, before, after, removed: row.removed };
+            match commits.last_mut() {
+                Some((_, changes)) if changes.first().is_some_and(|first| first.revision == row.revision) => changes.push(change),
+                _ => commits.push((Time(row.at), vec![change])),
+            }
+        }
+        Ok(commits.into_iter().map(|(at, changes)| Commit { at, changes: changes.into() }).collect())
+    }
+}
+
+/// The version of a document that a change followed.
+pub(super) fn previous(change: &Change) -> Option<Revision> {
+    change.before.as_ref().and_then(|before| before.meta().resource_version.parse().ok())
+}
+
+/// All that a database has.
+pub(super) fn state(
+    revision: Revision,
+    oldest: Revision,
+    documents: impl IntoIterator<Item = (String, String)>,
+    changes: impl IntoIterator<Item = Row>,
+) -> Result<State, StoreError> {
+    let mut known = Known::default();
+    let documents = documents.into_iter().map(|(kind, text)| known.document(text::kind(&kind)?, &text)).collect::<Result<Vec<_>, _>>()?;
+    let mut state = State::new(revision, oldest, documents.into_iter());
+    for commit in known.commits(changes)? {
+        state.remember(commit);
+    }
+    Ok(state)
+}

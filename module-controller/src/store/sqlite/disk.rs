@@ -1,0 +1,189 @@
+//! The file, and the lock on its folder.
+
+use std::{
+    fs::{DirBuilder, File, TryLockError},
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use fleet::resource::Key;
+use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
+
+use crate::store::{
+    Revision, StoreError,
+    group::Group,
+    load::{self, Row},
+    state::State,
+};
+
+/// The database.
+const FILE: &str = "fleet.db";
+/// Locked by the process that has the folder.
+const LOCK: &str = "lock";
+/// How long a program that reads the file beside us, a backup, may keep us waiting.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// What brings a file of each version, from 0, to the next.
+const MIGRATIONS: [&str; 1] = [include_str!("1.sql")];
+
+/// An open database.
+pub(super) struct Disk {
+    pub(super) connection: Connection,
+    file: PathBuf,
+    compacted: Revision,
+    /// Goes last.
+    _lock: File,
+}
+
+impl Disk {
+    pub(super) fn open(data: &Path) -> Result<Self, StoreError> {
+        let cannot = |place: &Path, error: &dyn std::fmt::Display| StoreError::Failed(format!("{}: {error}", place.display()));
+        // Documents may have passwords in them, in a module's environment.
+        DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(|error| cannot(data, &error))?;
+        let lock = lock(&data.join(LOCK))?;
+        let file = data.join(FILE);
+        let connection = Connection::open(&file).map_err(|error| failed(&file, &error))?;
+        let mut disk = Self { connection, file, compacted: 0, _lock: lock };
+        disk.prepare().map_err(|error| failed(&disk.file, &error))?;
+        disk.check()?;
+        disk.migrate()?;
+        Ok(disk)
+    }
+
+    fn prepare(&mut self) -> rusqlite::Result<()> {
+        self.connection.busy_timeout(BUSY)?;
+        // A commit is on the disk when it returns, not only with the operating system, nor only in the disk's own memory (macOS).
+        self.connection.pragma_update(None, "journal_mode", "wal")?;
+        self.connection.pragma_update(None, "synchronous", "full")?;
+        self.connection.pragma_update(None, "fullfsync", true)?;
+        self.connection.pragma_update(None, "journal_size_limit", 64 << 20)
+    }
+
+    /// Refuses a damaged file, before anything of it is believed.
+    fn check(&self) -> Result<(), StoreError> {
+        let found: String =
+            self.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(|error| failed(&self.file, &error))?;
+        if found == "ok" { Ok(()) } else { Err(damaged(&self.file, &found)) }
+    }
+
+    fn migrate(&mut self) -> Result<(), StoreError> {
+        let failed = |error: rusqlite::Error| failed(&self.file, &error);
+        let version: usize = self.connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
+        let Some(steps) = MIGRATIONS.get(version..) else {
+            let (file, known) = (self.file.display(), MIGRATIONS.len());
+            return Err(StoreError::Failed(format!(
+                "{file} has version {version}, this controller knows those up to {known}: use a later one"
+            )));
+        };
+        for (step, version) in steps.iter().zip(version + 1..) {
+            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+            transaction.execute_batch(step).map_err(failed)?;
+            transaction.pragma_update(None, "user_version", version).map_err(failed)?;
+            transaction.commit().map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// All that there is, and the latest epoch.
+    pub(super) fn load(&self) -> Result<(State, u64), StoreError> {
+        let failed = |error: rusqlite::Error| failed(&self.file, &error);
+        let (revision, compacted, epoch) = self
+            .connection
+            .query_row("SELECT revision, compacted, epoch FROM fleet", [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .map_err(failed)?;
+        let documents = self.all("SELECT kind, document FROM documents", |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let changes = self.all(
+            "SELECT kind, revision, at, namespace, name, previous, before, after, removed FROM changes
+             WHERE revision > (SELECT compacted FROM fleet) ORDER BY revision, position",
+            |row| {
+                Ok(Row {
+                    kind: row.get(0)?,
+                    revision: row.get(1)?,
+                    at: row.get(2)?,
+                    key: Key::new(row.get::<_, String>(3)?, row.get::<_, String>(4)?),
+                    previous: row.get(5)?,
+                    before: row.get(6)?,
+                    after: row.get(7)?,
+                    removed: row.get(8)?,
+                })
+            },
+        )?;
+        let state = load::state(revision, compacted, documents, changes);
+        Ok((state.map_err(|error| damaged(&self.file, &error))?, epoch))
+    }
+
+    fn all<T>(&self, query: &str, read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>) -> Result<Vec<T>, StoreError> {
+        fn rows<T>(
+            connection: &Connection,
+            query: &str,
+            read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+        ) -> rusqlite::Result<Vec<T>> {
+            connection.prepare(query)?.query_map([], read)?.collect()
+        }
+        rows(&self.connection, query, read).map_err(|error| failed(&self.file, &error))
+    }
+
+    /// Writes what a group comes to, and forgets the changes up to `oldest`. All of it is on the disk when this returns, or nothing.
+    pub(super) fn keep(&mut self, group: &Group, oldest: Revision) -> Result<(), StoreError> {
+        let compact = (oldest > self.compacted).then_some(oldest);
+        write(&mut self.connection, group, compact).map_err(|error| failed(&self.file, &error))?;
+        self.compacted = compact.unwrap_or(self.compacted);
+        Ok(())
+    }
+}
+
+fn write(connection: &mut Connection, group: &Group, compact: Option<Revision>) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    {
+        let mut log = transaction.prepare(
+            "INSERT INTO changes SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7,
+             (SELECT document FROM documents WHERE kind = ?4 AND namespace = ?5 AND name = ?6), ?8, ?9",
+        )?;
+        let mut put = transaction.prepare("INSERT OR REPLACE INTO documents VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+        let mut remove = transaction.prepare("DELETE FROM documents WHERE kind = ?1 AND namespace = ?2 AND name = ?3")?;
+        for written in &group.commits {
+            for (position, (change, text)) in written.commit.changes.iter().zip(&written.texts).enumerate() {
+                let (kind, meta, previous) = (change.after.kind().as_str(), change.after.meta(), load::previous(change));
+                let (namespace, name, at) = (&meta.namespace, &meta.name, written.commit.at.0);
+                log.execute(params![change.revision, position, at, kind, namespace, name, previous, text, change.removed])?;
+                if change.removed {
+                    remove.execute(params![kind, namespace, name])?;
+                } else {
+                    put.execute(params![kind, namespace, name, change.revision, meta.uid, text])?;
+                }
+            }
+        }
+    }
+    if let Some(last) = group.commits.last() {
+        transaction.execute("UPDATE fleet SET revision = ?1", [last.commit.revision()])?;
+    }
+    transaction.execute("UPDATE fleet SET epoch = ?1", [group.lease.epoch])?;
+    if let Some(oldest) = compact {
+        transaction.execute("DELETE FROM changes WHERE revision <= ?1", [oldest])?;
+        transaction.execute("UPDATE fleet SET compacted = ?1", [oldest])?;
+    }
+    transaction.commit()
+}
+
+fn lock(place: &Path) -> Result<File, StoreError> {
+    let failed = |why: &dyn std::fmt::Display| StoreError::Failed(format!("{}: {why}", place.display()));
+    let file = File::options().create(true).truncate(false).write(true).open(place).map_err(|error| failed(&error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(failed(&"locked by another controller that uses this folder")),
+        Err(TryLockError::Error(error)) => Err(failed(&error)),
+    }
+}
+
+fn damaged(file: &Path, what: &dyn std::fmt::Display) -> StoreError {
+    StoreError::Failed(format!("{} is damaged, and was left as it is: {what}", file.display()))
+}
+
+fn failed(file: &Path, error: &rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => damaged(file, error),
+        Some(ErrorCode::DiskFull) => StoreError::Failed(format!("{}: the disk is full; what is stored is untouched", file.display())),
+        _ => StoreError::Failed(format!("{}: {error}", file.display())),
+    }
+}

@@ -76,7 +76,8 @@ fn at_its_bounds_it_refuses_and_says_so() {
     assert_eq!(first.next().unwrap()["type"], "ADDED");
     let second = get(&fleet, &format!("{BASES}?watch=true"));
     assert_eq!((second.status().as_u16(), second.headers()["retry-after"].to_str().unwrap()), (429, "5"));
-    let large = agent().post(format!("{}{BASES}", fleet.address)).content_type("application/json").send("x".repeat(1_001)).unwrap();
+    let large =
+        agent().post(format!("{}{BASES}", fleet.address)).content_type("application/json").send("x".repeat(1_001).as_bytes()).unwrap();
     assert_eq!(large.status().as_u16(), 413);
 }
 

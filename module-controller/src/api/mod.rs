@@ -44,7 +44,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use access::{Access, Role, Token};
 pub use audit::Audit;
-pub use events::{Event, Events, Severity};
+pub use events::{Events, Severity};
 pub use metrics::{Metered, Metrics};
 
 use self::{

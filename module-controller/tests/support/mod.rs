@@ -19,16 +19,16 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-pub struct Fleet {
-    pub folder: TempDir,
-    pub store: Arc<dyn Store>,
-    pub events: Events,
-    pub address: String,
+pub(crate) struct Fleet {
+    pub(crate) folder: TempDir,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) events: Events,
+    pub(crate) address: String,
     runtime: Runtime,
     end: CancellationToken,
 }
 
-pub const SHOP: &str = r#"
+pub(crate) const SHOP: &str = r#"
 apiVersion: serverless.alipay.com/v1alpha1
 kind: ModuleDeployment
 metadata:
@@ -44,10 +44,10 @@ spec:
 
 /// What a `kubectl` said, and whether it succeeded.
 #[derive(Debug)]
-pub struct Said {
-    pub ok: bool,
-    pub out: String,
-    pub err: String,
+pub(crate) struct Said {
+    pub(crate) ok: bool,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl From<Output> for Said {
@@ -59,7 +59,7 @@ impl From<Output> for Said {
 
 impl Fleet {
     /// With these tokens; the first goes into the kubeconfig.
-    pub fn with(tokens: &str, settings: impl FnOnce(Settings) -> Settings) -> Self {
+    pub(crate) fn with(tokens: &str, settings: impl FnOnce(Settings) -> Settings) -> Self {
         let runtime = Runtime::new().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let (store, events, end) = (Arc::new(Memory::new()), Events::default(), CancellationToken::new());
@@ -76,62 +76,62 @@ impl Fleet {
         fleet
     }
 
-    pub fn open() -> Self {
+    pub(crate) fn open() -> Self {
         Self::with("", |settings| settings)
     }
 
-    pub fn kubeconfig(&self, name: &str, token: Option<String>) -> PathBuf {
+    pub(crate) fn kubeconfig(&self, name: &str, token: Option<String>) -> PathBuf {
         let path = self.folder.path().join(name);
         Kubeconfig { server: self.address.clone(), token, authority: None }.write(&path).unwrap();
         path
     }
 
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new("kubectl");
         command.env("HOME", self.folder.path()).env("KUBECONFIG", self.folder.path().join("kubeconfig")).args(args);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
-    pub fn kubectl(&self, args: &[&str]) -> Said {
+    pub(crate) fn kubectl(&self, args: &[&str]) -> Said {
         self.command(args).output().unwrap().into()
     }
 
     /// What `kubectl` printed; it has to succeed.
-    pub fn done(&self, args: &[&str]) -> String {
+    pub(crate) fn done(&self, args: &[&str]) -> String {
         let said = self.kubectl(args);
         assert!(said.ok, "kubectl {args:?}: {said:?}");
         said.out
     }
 
-    pub fn file(&self, name: &str, text: &str) -> String {
+    pub(crate) fn file(&self, name: &str, text: &str) -> String {
         let path = self.folder.path().join(name);
         fs::write(&path, text).unwrap();
         path.to_string_lossy().into_owned()
     }
 
-    pub fn apply(&self, text: &str) -> String {
+    pub(crate) fn apply(&self, text: &str) -> String {
         let file = self.file("document.yaml", text);
         self.done(&["apply", "-f", &file])
     }
 
-    pub fn get(&self, kind: Kind, name: &str) -> Stored {
+    pub(crate) fn get(&self, kind: Kind, name: &str) -> Stored {
         self.runtime.block_on(self.store.get(kind, Key::new("default", name))).unwrap().unwrap()
     }
 
-    pub fn commit(&self, write: Write) -> Stored {
+    pub(crate) fn commit(&self, write: Write) -> Stored {
         let changes = self.runtime.block_on(self.store.commit(vec![write], None)).unwrap();
         changes[0].after.clone()
     }
 
     /// Changes what is stored, as the controller itself does.
-    pub fn act(&self, kind: Kind, name: &str, change: impl FnOnce(&mut Document)) -> Stored {
+    pub(crate) fn act(&self, kind: Kind, name: &str, change: impl FnOnce(&mut Document)) -> Stored {
         let mut document = Document::clone(&self.get(kind, name));
         change(&mut document);
         self.commit(Write::Update(document))
     }
 
-    pub fn available(&self, name: &str) {
+    pub(crate) fn available(&self, name: &str) {
         self.act(Kind::ModuleDeployment, name, |document| {
             let Document::ModuleDeployment(deployment) = document else { panic!() };
             deployment.status.ready_replicas = 2;
@@ -140,7 +140,7 @@ impl Fleet {
         });
     }
 
-    pub fn join(&self, name: &str) {
+    pub(crate) fn join(&self, name: &str) {
         let labels = [(label::DEPLOYMENT_NAME.to_owned(), "default".to_owned())].into();
         let metadata = Meta { name: name.to_owned(), namespace: "default".to_owned(), labels, ..Meta::default() };
         let mut base = Base { metadata, ..Base::default() };
@@ -150,7 +150,7 @@ impl Fleet {
         self.commit(Write::Create(Document::Base(base)));
     }
 
-    pub fn instance(&self, name: &str, base: &str) {
+    pub(crate) fn instance(&self, name: &str, base: &str) {
         let metadata = Meta { name: name.to_owned(), namespace: "default".to_owned(), ..Meta::default() };
         let mut module = Module { metadata, ..Module::default() };
         (module.spec.template.module.name, module.spec.template.module.version) = ("shop".to_owned(), "1.0.0".to_owned());
@@ -160,7 +160,7 @@ impl Fleet {
         self.commit(Write::Create(Document::Module(module)));
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 }

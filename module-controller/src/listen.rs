@@ -19,8 +19,12 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
-/// How long a client may take for its handshake, and for the head of each request.
-const HEAD: Duration = Duration::from_secs(15);
+/// How long a client may take for its handshake.
+const HANDSHAKE: Duration = Duration::from_secs(15);
+/// How long a connection waits for the head of a request: longer than clients keep one open (Go 90 s), so that none is closed under them.
+const HEAD: Duration = Duration::from_secs(120);
+/// How often a connection of HTTP/2 is asked whether somebody is there.
+const PING: Duration = Duration::from_secs(30);
 /// The most connections at a time.
 const CONNECTIONS: usize = 16_384;
 /// The pause after an accept that failed, e.g. for want of file descriptors.
@@ -93,7 +97,7 @@ async fn accept(listener: TcpListener, router: Router, tls: Option<TlsAcceptor>,
         tokio::spawn(async move {
             match tls {
                 None => serve_one(stream, router, &end).await,
-                Some(acceptor) => match timeout(HEAD, acceptor.accept(stream)).await {
+                Some(acceptor) => match timeout(HANDSHAKE, acceptor.accept(stream)).await {
                     Ok(Ok(stream)) => serve_one(stream, router, &end).await,
                     Ok(Err(error)) => tracing::debug!(%peer, %error, "a handshake failed"),
                     Err(_) => tracing::debug!(%peer, "a handshake took too long"),
@@ -107,7 +111,7 @@ async fn accept(listener: TcpListener, router: Router, tls: Option<TlsAcceptor>,
 async fn serve_one(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router, end: &CancellationToken) {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
-    builder.http2().timer(TokioTimer::new()).keep_alive_interval(HEAD * 2).keep_alive_timeout(HEAD);
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(PING).keep_alive_timeout(HANDSHAKE);
     let service = service_fn(move |request: hyper::Request<Incoming>| router.clone().call(request.map(Body::new)));
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(connection);

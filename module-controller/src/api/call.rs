@@ -196,7 +196,7 @@ impl Call {
 
     /// Whether a parameter says yes.
     pub(crate) fn flag(&self, name: &str) -> bool {
-        matches!(self.parameter(name), Some("true" | "1"))
+        matches!(self.parameter(name), Some("1" | "t" | "T" | "true" | "True" | "TRUE"))
     }
 
     /// Whether nothing is to be stored.

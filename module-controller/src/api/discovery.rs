@@ -24,15 +24,16 @@ struct Resource {
 }
 
 fn of_fleet(group: &'static str) -> Vec<Resource> {
+    // Of one group alone: short names would else be ambiguous, and `kubectl get all` have everything twice.
+    let primary = group == GROUP;
     let resource = |kind: Kind, part: Option<(&str, (&'static str, &'static str, &'static str))>| Resource {
         plural: part.map_or_else(|| kind.plural().to_owned(), |(part, _)| format!("{}/{part}", kind.plural())),
         singular: part.map_or_else(|| kind.as_str().to_lowercase(), |_| String::new()),
-        short: if part.is_some() { &[] } else { short(kind) },
+        short: if primary && part.is_none() { short(kind) } else { &[] },
         kind: part.map_or((group, VERSION, kind.as_str()), |(_, kind)| kind),
         namespaced: true,
         verbs: if part.is_some() { &PART_VERBS } else { &ALL_VERBS },
-        // `kubectl get all` would else have everything twice.
-        categories: if part.is_none() && group == GROUP { &["all", "fleet"] } else { &[] },
+        categories: if primary && part.is_none() { &["all", "fleet"] } else { &[] },
     };
     Kind::ALL
         .into_iter()

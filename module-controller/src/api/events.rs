@@ -38,7 +38,7 @@ impl Severity {
 
 /// One thing that happened, once or again and again.
 #[derive(Debug, Clone)]
-pub struct Event {
+pub(crate) struct Event {
     pub(crate) name: String,
     pub(crate) namespace: String,
     /// Of `involvedObject`: kind, name, uid.

@@ -12,6 +12,7 @@ mod item;
 mod managed;
 mod metrics;
 mod openapi;
+mod protobuf;
 mod read;
 mod reply;
 mod select;
@@ -43,7 +44,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use access::{Access, Role, Token};
 pub use audit::Audit;
-pub use events::{Event, Events, Severity};
+pub use events::{Events, Severity};
 pub use metrics::{Metered, Metrics};
 
 use self::{
@@ -243,10 +244,14 @@ impl Api {
             Verb::Create | Verb::Update | Verb::Patch | Verb::Delete | Verb::DeleteCollection => {}
         }
         let media = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("application/json");
-        if call.verb != Verb::Patch && !media.starts_with("application/json") {
+        let packed = media.starts_with(protobuf::MEDIA);
+        if call.verb != Verb::Patch && !packed && !media.starts_with("application/json") {
             return Err(Refusal::unsupported(format!("{media:?} is not supported: send application/json")));
         }
-        let body = to_bytes(body, self.body_bytes).await.map_err(|_| Refusal::too_large(self.body_bytes))?;
+        let mut body = to_bytes(body, self.body_bytes).await.map_err(|_| Refusal::too_large(self.body_bytes))?;
+        if packed {
+            body = protobuf::read(call.target, &body)?.to_string().into();
+        }
         if let Target::Review(review) = call.target {
             let asked: Value =
                 serde_json::from_slice(&body).map_err(|error| Refusal::bad_request(format!("the body is no JSON: {error}")))?;

@@ -47,7 +47,7 @@ impl Choice {
             && self.fields.iter().all(|field| (item.field(&field.name) == field.value) == field.is_so)
     }
 
-    /// The one name that is meant, where the fields say so.
+    /// Whether all of a place are meant.
     pub(crate) fn is_all(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()
     }

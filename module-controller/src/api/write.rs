@@ -100,10 +100,6 @@ impl Patch {
             }
         }
     }
-
-    fn code(created: bool) -> StatusCode {
-        if created { StatusCode::CREATED } else { StatusCode::OK }
-    }
 }
 
 fn json_of(body: &[u8]) -> Result<Value, Refusal> {
@@ -340,7 +336,7 @@ impl Api {
         } else {
             self.commit(Write::Create(document)).await.map_err(refused)?
         };
-        Ok(Done { code: Patch::code(true), document: write(&stored, call.target), warnings })
+        Ok(Done { code: StatusCode::CREATED, document: write(&stored, call.target), warnings })
     }
 
     fn create_namespace(&self, call: &Call, body: &[u8]) -> Result<Done, Refusal> {
@@ -360,7 +356,7 @@ impl Api {
         if !call.is_dry_run() && !self.add_namespace(name) {
             return Err(Refusal::exists(call.target, name));
         }
-        Ok(Done { code: Patch::code(true), document: Item::Namespace(name.to_owned()).write(call.target), warnings: Vec::new() })
+        Ok(Done { code: StatusCode::CREATED, document: Item::Namespace(name.to_owned()).write(call.target), warnings: Vec::new() })
     }
 
     pub(super) async fn change(&self, call: &Call, headers: &HeaderMap, body: &[u8]) -> Result<Done, Refusal> {

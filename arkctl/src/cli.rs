@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::command;
+use crate::{command, fleet};
 
 const AFTER: &str = "\
 Start here:
@@ -14,9 +14,17 @@ A base for it:
   arklet                           for WebAssembly components
   arkctl base run shop.jar         for Java: an application of your own, with the agent attached
 
+Many bases, by a controller (`module-controller`), or a Kubernetes cluster that knows its kinds:
+  arkctl apply -f shop.yaml        says what is to run on them
+  arkctl rollout status shop       follows one version as it takes the place of another
+  arkctl get modules               what runs where; also deployments, replicasets, bases, events
+
 Which base is asked, the first of these that says one:
   --base, ARKCTL_BASE, `default` of the configuration file,
   the one base that is found on 127.0.0.1, ports 1238 to 1337
+
+Which controller is asked, the first of these that says one:
+  --controller, --kubeconfig, ARKCTL_CONTROLLER, KUBECONFIG, http://127.0.0.1:7777
 
 Configuration file, $XDG_CONFIG_HOME/arkctl/config.toml or ~/.config/arkctl/config.toml:
   default = \"staging\"
@@ -28,7 +36,7 @@ Exit codes:
   0  done
   1  the operation failed
   2  the command line or the configuration is wrong
-  3  no base could be reached";
+  3  no base, or no controller, could be reached";
 
 /// Builds modules, in Rust, Java or for Node.js, and runs them on a base: installs, switches and removes them while it serves.
 #[derive(Debug, Parser)]
@@ -47,10 +55,10 @@ pub(crate) struct Global {
     /// The base: a URL, or a name of the configuration file.
     #[arg(long, global = true, value_name = "URL|NAME", env = "ARKCTL_BASE", hide_env_values = true)]
     pub(crate) base: Option<String>,
-    /// The base's token, where it asks for one.
+    /// The token of the base, or of the controller named by --controller, where it asks for one.
     #[arg(long, global = true, value_name = "TOKEN", env = "ARKCTL_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
-    /// What standard output has: tables for people, or one JSON value for programs.
+    /// What standard output has: tables for people, or one value for programs.
     #[arg(short, long, global = true, value_enum, value_name = "FORMAT", default_value_t = Format::Table)]
     pub(crate) output: Format,
     /// When to colour; NO_COLOR is honoured too.
@@ -69,8 +77,12 @@ pub(crate) struct Global {
 pub(crate) enum Format {
     /// For people.
     Table,
-    /// For programs.
+    /// For people, with all columns where a fleet's tables have more.
+    Wide,
+    /// For programs, on one line.
     Json,
+    /// For programs that read YAML, and people who read whole documents.
+    Yaml,
 }
 
 /// When output is coloured.
@@ -122,6 +134,30 @@ pub(crate) enum Command {
     Top(command::top::Args),
     /// Make a Java application a base.
     Base(command::base::Args),
+    /// Say what is to run on a fleet of bases: create or change its documents.
+    Apply(fleet::apply::Args),
+    /// List what a controller knows: deployments, replicasets, modules, bases.
+    Get(fleet::get::Args),
+    /// Show all that a controller knows of one resource.
+    Describe(fleet::describe::Args),
+    /// Show why a deployment is where it is.
+    Explain(fleet::explain::Args),
+    /// Follow, hold, confirm and take back rollouts of a deployment.
+    Rollout(fleet::rollout::Args),
+    /// Say how many instances of a deployment there are to be.
+    Scale(fleet::scale::Args),
+    /// Show what happened in a fleet of late.
+    Events(fleet::events::Args),
+    /// List the bases of a fleet.
+    Bases(fleet::get::BasesArgs),
+    /// Have a base take no further modules.
+    Cordon(fleet::maintenance::CordonArgs),
+    /// Have a base take modules again.
+    Uncordon(fleet::maintenance::UncordonArgs),
+    /// Have a base give its modules away, and wait until it has.
+    Drain(fleet::maintenance::DrainArgs),
+    /// Delete documents of a fleet, and wait until they are gone.
+    Delete(fleet::delete::Args),
     /// Print the completions of a shell.
     Completions(command::completions::Args),
     /// Print the version of this program and of the base.

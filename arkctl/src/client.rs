@@ -1,10 +1,6 @@
 //! The API of a base, typed.
 
-use std::{
-    fmt::Display,
-    io::{self, BufRead, BufReader, Read},
-    time::Duration,
-};
+use std::{io::Read, time::Duration};
 
 use ark_model::{
     InstallOrder, ModuleId,
@@ -16,23 +12,16 @@ use ark_model::{
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ureq::{
-    Agent, AsSendBody, Body, SendBody, Timeout,
-    http::{Method, Request, Response, Uri},
+    Agent, AsSendBody, Body, SendBody,
+    http::{Method, Request, Response},
 };
 
-use crate::{config::Base, error::Error, events::Events};
-
-const CONNECT: Duration = Duration::from_secs(3);
-/// What is only looked up is there at once.
-const LOOK: Option<Duration> = Some(Duration::from_secs(30));
-/// A drain, an upload or an install has a deadline of its own, at the base.
-const UNBOUNDED: Option<Duration> = None;
-/// How often a follower of a log looks up from it.
-const GLANCE: Duration = Duration::from_millis(500);
-/// The longest answer that is read whole: many thousand modules.
-const MAX_ANSWER: u64 = 256 << 20;
-/// The longest line of a log. A base cuts at 1 MiB, which JSON can make six times as long.
-const MAX_LINE: u64 = 8 << 20;
+use crate::{
+    config::Base,
+    error::Error,
+    events::Events,
+    http::{self, GLANCE, LOOK, MAX_ANSWER, UNBOUNDED, protocol},
+};
 
 /// A base that can be asked.
 #[derive(Debug, Clone)]
@@ -49,23 +38,8 @@ impl Client {
     /// [`Error::Usage`] where its URL is none.
     pub(crate) fn new(base: &Base) -> Result<Self, Error> {
         let url = base.url.trim_end_matches('/').to_owned();
-        let wrong = |problem: &str| Error::Usage(format!("the base's URL {url:?} {problem}; write it like http://127.0.0.1:1238"));
-        let uri: Uri = url.parse().map_err(|error| wrong(&format!("cannot be read: {error}")))?;
-        let host = uri.host().ok_or_else(|| wrong("has no host"))?;
-        if !matches!(uri.scheme_str(), Some("http" | "https")) {
-            return Err(wrong("is neither http:// nor https://"));
-        }
-        let mut config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .timeout_connect(Some(CONNECT))
-            .timeout_resolve(Some(CONNECT))
-            .user_agent(concat!("arkctl/", env!("CARGO_PKG_VERSION")));
-        // A proxy of the environment cannot reach this machine's loopback.
-        if matches!(host, "localhost" | "[::1]") || host.starts_with("127.") {
-            config = config.proxy(None);
-        }
-        Ok(Self { agent: config.build().into(), url, token: base.token.clone() })
+        let agent = http::agent(&url, "base", None)?;
+        Ok(Self { agent, url, token: base.token.clone() })
     }
 
     /// The base's URL, without a slash at its end.
@@ -214,29 +188,10 @@ impl Client {
     ) -> Result<(), Error> {
         let what = format!("the log of {id}");
         let response = checked(&what, self.send(Method::GET, &path_of(id, call), &[], (), limit)?).map_err(|error| error.about(id))?;
-        let mut reader = BufReader::new(response.into_body().into_reader());
-        let mut text = Vec::new();
-        loop {
-            let room = MAX_LINE - text.len() as u64;
-            let goes_on = match (&mut reader).take(room).read_until(b'\n', &mut text) {
-                Ok(0) => return Ok(()),
-                Ok(_) if text.len() as u64 >= MAX_LINE => return Err(protocol(&what, &format!("a line is longer than {MAX_LINE} bytes"))),
-                Ok(_) if text.trim_ascii().is_empty() => true,
-                Ok(_) => told(Some(&serde_json::from_slice(&text).map_err(|error| protocol(&what, &error))?))?,
-                // Half a line may have come by now: it stays.
-                Err(error) if is_pause(&error) && limit.is_none() => {
-                    if told(None)? {
-                        continue;
-                    }
-                    false
-                }
-                Err(error) => return Err(protocol(&what, &format!("it broke off: {error}"))),
-            };
-            text.clear();
-            if !goes_on {
-                return Ok(());
-            }
-        }
+        http::lines(&what, response, limit.is_none(), |line| match line {
+            None => told(None),
+            Some(line) => told(Some(&serde_json::from_slice(line).map_err(|error| protocol(&what, &error))?)),
+        })
     }
 
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
@@ -274,21 +229,12 @@ impl Client {
 
     /// Nobody there, or somebody who went away.
     fn failed(&self, what: &str, error: &ureq::Error) -> Error {
-        use io::ErrorKind as Kind;
-        let nobody = match error {
-            ureq::Error::Io(error) => {
-                matches!(error.kind(), Kind::ConnectionRefused | Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::AddrNotAvailable)
-            }
-            ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) | ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => true,
-            _ => false,
-        };
-        if nobody { Error::Unreachable { url: self.url.clone(), problem: error.to_string() } } else { protocol(what, error) }
+        if http::is_nobody(error) {
+            Error::Unreachable { url: self.url.clone(), problem: error.to_string() }
+        } else {
+            protocol(what, error)
+        }
     }
-}
-
-fn is_pause(error: &io::Error) -> bool {
-    let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
-    matches!(cause, Some(ureq::Error::Timeout(Timeout::PerRead)))
 }
 
 /// The response, where it is none of a failure.
@@ -302,10 +248,6 @@ fn checked(what: &str, mut response: Response<Body>) -> Result<Response<Body>, E
         Ok(body) => body.error.into(),
         Err(_) => protocol(what, &format!("status {status}, with an answer that is not that of a base")),
     })
-}
-
-fn protocol(what: &str, problem: &dyn Display) -> Error {
-    Error::Protocol { what: what.to_owned(), problem: problem.to_string() }
 }
 
 /// Nothing of an identity needs to be escaped in a path, but for `+`, which some read as a space.

@@ -6,6 +6,7 @@ use crate::{
     config::{self, Base, Config},
     discover,
     error::Error,
+    fleet::{Fleet, Where},
     output::Output,
 };
 
@@ -39,5 +40,13 @@ impl Context {
         };
         self.output.detail(&format!("base {}", base.url));
         Client::new(&base)
+    }
+
+    /// A client of the controller that `asked` says. A token is shown to it where it is named by its URL.
+    ///
+    /// # Errors
+    /// A configuration that cannot be used.
+    pub(crate) fn fleet(&self, asked: &Where) -> Result<Fleet, Error> {
+        Fleet::new(asked, self.token.as_deref(), self.output)
     }
 }

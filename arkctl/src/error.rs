@@ -4,6 +4,7 @@ use std::{io, path::PathBuf};
 
 use ark_jvm::LayoutError;
 use ark_model::{Failure, ModuleId, Reason, api::LogLine};
+use serde::Serialize;
 
 use crate::project::Kind;
 
@@ -34,6 +35,45 @@ pub(crate) enum Error {
         url: String,
         /// Why.
         problem: String,
+    },
+    /// No controller answers there.
+    #[error("no controller answers at {url}: {problem}")]
+    NoController {
+        /// Where.
+        url: String,
+        /// Why.
+        problem: String,
+    },
+    /// A controller said no.
+    #[error("{}", .0.message)]
+    Api(Box<ApiRefusal>),
+    /// A document that was to be sent to a controller is none.
+    #[error("{place}: {problem}")]
+    Document {
+        /// Which one.
+        place: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A rollout came to something else than it was to.
+    #[error("{message}")]
+    Rollout {
+        /// Of what.
+        deployment: String,
+        /// What it came to, in one word.
+        reason: &'static str,
+        /// And in a sentence.
+        message: String,
+    },
+    /// It was waited for long enough.
+    #[error("{what} is not done after {after}: {last}")]
+    TimedOut {
+        /// For what.
+        what: String,
+        /// How long.
+        after: String,
+        /// What was seen last.
+        last: String,
     },
     /// Something answers, but not as a base does, or it broke off.
     #[error("{what} failed: {problem}")]
@@ -116,6 +156,32 @@ pub(crate) struct Refusal {
     pub(crate) logs: Vec<LogLine>,
 }
 
+/// A controller's no.
+#[derive(Debug, Default)]
+pub(crate) struct ApiRefusal {
+    /// The status of HTTP; 0 where there was none.
+    pub(crate) code: u16,
+    /// One word.
+    pub(crate) reason: String,
+    /// A sentence.
+    pub(crate) message: String,
+    /// The fields that are to blame.
+    pub(crate) causes: Vec<Cause>,
+    /// Whether one resource is meant, by its name.
+    pub(crate) is_about_one: bool,
+    /// What to try next.
+    pub(crate) hint: Option<String>,
+}
+
+/// A field that is to blame.
+#[derive(Debug, Serialize)]
+pub(crate) struct Cause {
+    /// Its path.
+    pub(crate) field: String,
+    /// What is wrong with it.
+    pub(crate) message: String,
+}
+
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         Self::Refused(Box::new(Refusal { failure, module: None, logs: Vec::new() }))
@@ -131,12 +197,12 @@ impl Error {
         self
     }
 
-    /// The process's exit code: 1 failed, 2 wrongly asked, 3 no base.
+    /// The process's exit code: 1 failed, 2 wrongly asked, 3 no base or controller.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::OutputClosed => 0,
             Self::Usage(_) | Self::Config { .. } | Self::ManyBases(_) => 2,
-            Self::NoBase | Self::Unreachable { .. } => 3,
+            Self::NoBase | Self::Unreachable { .. } | Self::NoController { .. } => 3,
             Self::Protocol { .. }
             | Self::Refused(_)
             | Self::WrongKind { .. }
@@ -145,17 +211,26 @@ impl Error {
             | Self::Jar(_)
             | Self::File { .. }
             | Self::System { .. }
+            | Self::Api(_)
+            | Self::Document { .. }
+            | Self::Rollout { .. }
+            | Self::TimedOut { .. }
             | Self::Told => 1,
         }
     }
 
-    /// One word for programs: the base's own reason where it gave one.
-    pub(crate) fn reason(&self) -> &'static str {
+    /// One word for programs: the base's or the controller's own reason where it gave one.
+    pub(crate) fn reason(&self) -> &str {
         match self {
             Self::Usage(_) => "Usage",
             Self::Config { .. } => "ConfigInvalid",
             Self::ManyBases(_) => "BaseAmbiguous",
             Self::NoBase | Self::Unreachable { .. } => "BaseUnreachable",
+            Self::NoController { .. } => "ControllerUnreachable",
+            Self::Api(refusal) => &refusal.reason,
+            Self::Document { .. } => "DocumentInvalid",
+            Self::Rollout { reason, .. } => reason,
+            Self::TimedOut { .. } => "TimedOut",
             Self::Protocol { .. } => "ProtocolError",
             Self::Refused(refusal) => refusal.failure.reason.as_str(),
             Self::Build { .. } => "BuildFailed",
@@ -181,6 +256,14 @@ impl Error {
             }
             Self::WrongKind { kind: Kind::Node, .. } => Some("start a base for it by `nodejslet`, or name another by --base".to_owned()),
             Self::Protocol { .. } => Some("`arkctl version` says who answers there; `arkctl status` what is installed".to_owned()),
+            Self::NoController { .. } => {
+                Some("start one by `module-controller`, or name another by --controller or --kubeconfig".to_owned())
+            }
+            Self::Api(refusal) => refusal.hint.clone(),
+            Self::Rollout { deployment, .. } => {
+                Some(format!("`arkctl explain {deployment}` says why, `arkctl rollout history {deployment}` what it can return to"))
+            }
+            Self::TimedOut { .. } => Some("it goes on; ask again, or for longer by --timeout".to_owned()),
             Self::Refused(refusal) => for_reason(refusal.failure.reason, refusal.module.as_ref()),
             Self::Build { hint, .. } | Self::Package { hint, .. } => hint.clone(),
             Self::Usage(_)
@@ -188,6 +271,7 @@ impl Error {
             | Self::Jar(_)
             | Self::File { .. }
             | Self::System { .. }
+            | Self::Document { .. }
             | Self::Told
             | Self::OutputClosed => None,
         }

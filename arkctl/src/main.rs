@@ -1,7 +1,8 @@
 //! `arkctl`: the command line of developers.
 //!
 //! Read in this order: [`cli`] (what can be asked), [`command`] (a file for each command), [`context`] (which base),
-//! [`client`] (how it is asked), [`project`] (what makes a package), [`ship`] (how a package comes to serve). Whatever is shown to people is made by plain
+//! [`client`] (how it is asked), [`project`] (what makes a package), [`ship`] (how a package comes to serve), [`fleet`] (the commands
+//! that ask a controller instead of a base). Whatever is shown to people is made by plain
 //! functions from data to text; whatever fails is an [`error::Error`], which knows its exit code and its hint.
 
 mod build;
@@ -13,6 +14,8 @@ mod context;
 mod discover;
 mod error;
 mod events;
+mod fleet;
+mod http;
 mod humanise;
 mod order;
 mod output;

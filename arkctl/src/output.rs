@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     cli::{Colour, Format, Global},
     command::logs,
-    error::Error,
+    error::{Cause, Error},
     humanise::printable,
     style,
 };
@@ -17,7 +17,7 @@ use crate::{
 /// How to speak.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
-    json: bool,
+    format: Format,
     quiet: bool,
     verbose: bool,
 }
@@ -32,18 +32,23 @@ impl Output {
             Colour::Never => ColorChoice::Never,
         }
         .write_global();
-        Self { json: global.output == Format::Json, quiet: global.quiet, verbose: global.verbose }
+        Self { format: global.output, quiet: global.quiet, verbose: global.verbose }
     }
 
     /// Says nothing on the way.
     #[cfg(test)]
     pub(crate) fn silent() -> Self {
-        Self { json: false, quiet: true, verbose: false }
+        Self { format: Format::Table, quiet: true, verbose: false }
     }
 
     /// Whether programs read standard output.
-    pub(crate) fn is_json(self) -> bool {
-        self.json
+    pub(crate) fn is_for_programs(self) -> bool {
+        matches!(self.format, Format::Json | Format::Yaml)
+    }
+
+    /// Whether tables are to have all their columns.
+    pub(crate) fn is_wide(self) -> bool {
+        self.format == Format::Wide
     }
 
     /// Whether nothing but results and failures is wanted.
@@ -56,15 +61,20 @@ impl Output {
         !self.quiet && !self.verbose && std::io::stderr().is_terminal()
     }
 
-    /// Prints a result: its JSON on one line, or what `text` makes of it.
+    /// Prints a result: as a value for programs, or what `text` makes of it.
     pub(crate) fn result<T: Serialize + ?Sized>(self, value: &T, text: impl FnOnce(&T) -> String) -> Result<(), Error> {
-        if self.json {
-            let line = serde_json::to_string(value)
-                .map_err(|error| Error::System { doing: "write the result as JSON", problem: error.to_string() })?;
-            self.print(&format!("{line}\n"))
-        } else {
-            self.print(&text(value))
-        }
+        if self.is_for_programs() { self.value(value) } else { self.print(&text(value)) }
+    }
+
+    /// Prints a value for programs: its JSON on one line, or where YAML is wanted a document of it, begun by `---`.
+    pub(crate) fn value<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Error> {
+        let failed = |problem: String| Error::System { doing: "write the result", problem };
+        self.print(&match self.format {
+            Format::Yaml => format!("---\n{}\n", serde_saphyr::to_string(&value).map_err(|error| failed(error.to_string()))?.trim_end()),
+            Format::Json | Format::Table | Format::Wide => {
+                format!("{}\n", serde_json::to_string(value).map_err(|error| failed(error.to_string()))?)
+            }
+        })
     }
 
     /// Prints to standard output.
@@ -97,9 +107,9 @@ impl Output {
             return;
         }
         to_stderr(&render_failure(error));
-        if self.json {
+        if self.is_for_programs() {
             // When standard output is gone too, nobody is left to be told.
-            let _ = self.print(&format!("{}\n", failure_json(error)));
+            let _ = self.value(&failure_value(error));
         }
     }
 }
@@ -119,6 +129,12 @@ fn render_failure(error: &Error) -> String {
             refusal.logs.iter().for_each(|line| text.push_str(&format!("  {}", logs::render_line(line))));
         }
     }
+    if let Error::Api(refusal) = error {
+        text.push_str(&format!("  {}\n", style::paint(style::FAINT, printable(&refusal.reason))));
+        for Cause { field, message } in &refusal.causes {
+            text.push_str(&format!("  {}: {}\n", style::paint(style::REFERENCE, printable(field)), printable(message)));
+        }
+    }
     if let Error::Build { said, .. } = error
         && !said.is_empty()
     {
@@ -130,7 +146,7 @@ fn render_failure(error: &Error) -> String {
     text
 }
 
-fn failure_json(error: &Error) -> Value {
+fn failure_value(error: &Error) -> Value {
     let mut value = json!({ "error": { "reason": error.reason(), "message": error.to_string() } });
     let mut put = |pointer: &str, key: &str, field: Value| {
         if let Some(object) = value.pointer_mut(pointer).and_then(Value::as_object_mut) {
@@ -146,6 +162,11 @@ fn failure_json(error: &Error) -> Value {
         }
         put("", "logs", json!(refusal.logs));
     }
+    if let Error::Api(refusal) = error
+        && !refusal.causes.is_empty()
+    {
+        put("/error", "causes", json!(refusal.causes));
+    }
     if let Error::Build { said, .. } = error {
         put("", "said", json!(said));
     }
@@ -158,7 +179,10 @@ fn failure_json(error: &Error) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{error::Refusal, table::plain};
+    use crate::{
+        error::{ApiRefusal, Refusal},
+        table::plain,
+    };
     use ark_model::{Failure, ModuleId, Reason, Step, api::LogLine};
 
     fn refused() -> Error {
@@ -181,6 +205,21 @@ mod tests {
 
     #[test]
     fn a_failure_for_programs_has_the_same() {
-        insta::assert_snapshot!(failure_json(&refused()).to_string(), @r#"{"error":{"message":"/health answered 503","reason":"ProbeFailed","step":"probe"},"hint":"`arkctl logs orders:1.0.0` shows what it wrote, `arkctl inspect orders:1.0.0` how far it came","logs":[{"at":1000,"stream":"stderr","text":"no database"}],"module":{"name":"orders","version":"1.0.0"}}"#);
+        insta::assert_snapshot!(failure_value(&refused()).to_string(), @r#"{"error":{"message":"/health answered 503","reason":"ProbeFailed","step":"probe"},"hint":"`arkctl logs orders:1.0.0` shows what it wrote, `arkctl inspect orders:1.0.0` how far it came","logs":[{"at":1000,"stream":"stderr","text":"no database"}],"module":{"name":"orders","version":"1.0.0"}}"#);
+    }
+
+    #[test]
+    fn a_refusal_of_a_controller_lists_the_fields_that_are_to_blame() {
+        let cause = Cause { field: "spec.replicas".to_owned(), message: "Invalid value: it is below -1".to_owned() };
+        let (reason, message) = ("Invalid".to_owned(), "ModuleDeployment \"shop\" is invalid".to_owned());
+        let hint = Some("correct these fields and try again".to_owned());
+        let error = Error::Api(Box::new(ApiRefusal { reason, message, causes: vec![cause], hint, ..ApiRefusal::default() }));
+        insta::assert_snapshot!(plain(&render_failure(&error)), @"
+        error: ModuleDeployment \"shop\" is invalid
+          Invalid
+          spec.replicas: Invalid value: it is below -1
+        hint: correct these fields and try again
+        ");
+        assert_eq!(failure_value(&error)["error"]["causes"][0]["field"], "spec.replicas");
     }
 }

@@ -32,6 +32,16 @@ impl Live {
         live
     }
 
+    /// Whether anybody sees it.
+    pub(crate) fn is_seen(&self) -> bool {
+        !self.bar.is_hidden()
+    }
+
+    /// Says something that stays, above the line that moves.
+    pub(crate) fn note(&self, output: Output, text: &str) {
+        self.bar.suspend(|| output.note(text));
+    }
+
     /// Says what happens now.
     pub(crate) fn say(&self, doing: &str) {
         self.bar.set_message(doing.to_owned());

@@ -6,7 +6,7 @@ use crate::{humanise::printable, style};
 
 /// A table under construction.
 pub(crate) struct Table {
-    heads: Vec<&'static str>,
+    heads: Vec<String>,
     rows: Vec<Vec<Cell>>,
 }
 
@@ -37,8 +37,8 @@ impl Cell {
 
 impl Table {
     /// A table with these heads; without a head line when there are none.
-    pub(crate) fn new(heads: &[&'static str]) -> Self {
-        Self { heads: heads.to_vec(), rows: Vec::new() }
+    pub(crate) fn new(heads: &[&str]) -> Self {
+        Self { heads: heads.iter().map(|head| (*head).to_owned()).collect(), rows: Vec::new() }
     }
 
     /// Adds a row.
@@ -48,16 +48,30 @@ impl Table {
 
     /// The table, a line for each row, each with its line end. Nothing stands behind the last cell of a line.
     pub(crate) fn render(&self) -> String {
-        let right: Vec<bool> = self.rows.first().map(|row| row.iter().map(|cell| cell.right).collect()).unwrap_or_default();
-        let is_right = |at: usize| right.get(at).copied().unwrap_or(false);
+        let widths = self.widths();
+        let head = (!self.heads.is_empty()).then(|| self.head());
+        head.iter().chain(&self.rows).map(|line| render_line(line, &widths)).collect()
+    }
+
+    /// The rows alone, under columns of these widths at least; with the widths that they have then.
+    pub(crate) fn render_under(&self, least: &[usize]) -> (String, Vec<usize>) {
+        let own = self.widths();
+        let widths: Vec<usize> = own.iter().enumerate().map(|(at, own)| (*own).max(least.get(at).copied().unwrap_or(0))).collect();
+        (self.rows.iter().map(|line| render_line(line, &widths)).collect(), widths)
+    }
+
+    /// The widths of the columns.
+    pub(crate) fn widths(&self) -> Vec<usize> {
+        let head = self.head();
+        let lines = || std::iter::once(&head).chain(&self.rows);
+        let columns = lines().map(Vec::len).max().unwrap_or(0);
+        (0..columns).map(|at| lines().filter_map(|line| line.get(at)).map(Cell::width).max().unwrap_or(0)).collect()
+    }
+
+    fn head(&self) -> Vec<Cell> {
+        let is_right = |at: usize| self.rows.first().and_then(|row| row.get(at)).is_some_and(|cell| cell.right);
         let heads = self.heads.iter().enumerate();
-        let heads: Vec<Cell> =
-            heads.map(|(at, head)| Cell { text: (*head).to_owned(), style: style::FAINT, right: is_right(at) }).collect();
-        let lines: Vec<&Vec<Cell>> = Some(&heads).into_iter().filter(|heads| !heads.is_empty()).chain(&self.rows).collect();
-        let columns = lines.iter().map(|line| line.len()).max().unwrap_or(0);
-        let widths: Vec<usize> =
-            (0..columns).map(|at| lines.iter().filter_map(|line| line.get(at)).map(Cell::width).max().unwrap_or(0)).collect();
-        lines.iter().map(|line| render_line(line, &widths)).collect()
+        heads.map(|(at, head)| Cell { text: head.clone(), style: style::FAINT, right: is_right(at) }).collect()
     }
 }
 
@@ -71,7 +85,7 @@ fn render_line(line: &[Cell], widths: &[usize]) -> String {
     let mut text = String::new();
     let mut due = 0;
     for (cell, width) in line.iter().zip(widths) {
-        let space = width - cell.width();
+        let space = width.saturating_sub(cell.width());
         let (before, after) = if cell.right { (space, 0) } else { (0, space) };
         if !cell.text.is_empty() {
             text.push_str(&" ".repeat(due + before));

@@ -103,7 +103,7 @@ impl Session {
         let options = build::Options { mark: Some(format!("dev.{}", self.latest_second)), ..args.build.clone() };
         let built = build::build(&*found, &options, self.output)?;
         let shipped = ship::ship(&self.client, Package::Built(Box::new(built)), (None, None), &args.install, self.output)?;
-        if self.output.is_json() {
+        if self.output.is_for_programs() {
             self.output.result(&shipped, ship::render)?;
         } else {
             self.output.note(ship::render(&shipped).trim_end());

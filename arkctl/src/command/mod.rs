@@ -1,4 +1,4 @@
-//! The commands, each in its file: what it takes, what it does, what it shows.
+//! The commands on one base, each in its file: what it takes, what it does, what it shows.
 
 pub(crate) mod base;
 pub(crate) mod build;
@@ -20,7 +20,7 @@ pub(crate) mod verdicts;
 pub(crate) mod version;
 pub(crate) mod why;
 
-use crate::{cli::Command, context::Context, error::Error};
+use crate::{cli::Command, context::Context, error::Error, fleet};
 
 /// Does what was asked.
 pub(crate) fn run(command: &Command, context: &Context) -> Result<(), Error> {
@@ -42,6 +42,18 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<(), Error> {
         Command::Health(args) => health::run(args, context),
         Command::Top(args) => top::run(args, context),
         Command::Base(args) => base::run(args, context),
+        Command::Apply(args) => fleet::apply::run(args, context),
+        Command::Get(args) => fleet::get::run(args, context),
+        Command::Describe(args) => fleet::describe::run(args, context),
+        Command::Explain(args) => fleet::explain::run(args, context),
+        Command::Rollout(args) => fleet::rollout::run(args, context),
+        Command::Scale(args) => fleet::scale::run(args, context),
+        Command::Events(args) => fleet::events::run(args, context),
+        Command::Bases(args) => fleet::get::bases(args, context),
+        Command::Cordon(args) => fleet::maintenance::cordon(args, context),
+        Command::Uncordon(args) => fleet::maintenance::uncordon(args, context),
+        Command::Drain(args) => fleet::maintenance::drain(args, context),
+        Command::Delete(args) => fleet::delete::run(args, context),
         Command::Completions(args) => completions::run(args, context),
         Command::Version(args) => version::run(args, context),
     }

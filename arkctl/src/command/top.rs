@@ -58,7 +58,7 @@ struct Row {
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Error> {
     let (client, output) = (context.client()?, context.output);
-    let live = !args.once && !output.is_json() && std::io::stdout().is_terminal();
+    let live = !args.once && !output.is_for_programs() && std::io::stdout().is_terminal();
     let mut before = look(&client)?;
     loop {
         thread::sleep(EVERY);

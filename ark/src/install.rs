@@ -68,9 +68,10 @@ pub(crate) fn begin<E: Clone + Send + Sync + 'static>(
             let mut registry = shared.registry();
             let fenced = shared.admit(&mut registry, id.name(), fence)?;
             let lock = NameLock::take(shared, &mut registry, id, Command::Install, cancel.clone())?;
-            let same = fence.and_then(|_| registry.same(&order));
+            let mut same = fence.and_then(|_| registry.same(&order));
             if same.is_some() && registry.weigh(&order) {
                 shared.traffic.route(id.name(), registry.targets(id.name()));
+                same = registry.same(&order);
             }
             drop(registry);
             if let Some(module) = same {

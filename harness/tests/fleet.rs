@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 const HELLO: [&str; 2] = ["hello from v1\n", "hello from v2\n"];
 
-fn hello(version: u32) -> String {
+fn hello(version: u8) -> String {
     format!("file://{}", samples::sample("hello", version).unwrap().display())
 }
 

@@ -147,9 +147,9 @@ mod tests {
         let records = Records::new(folder.path().to_owned());
         let long = "x".repeat(LONGEST + 1);
         let text = format!("+a.B\n\n-\norg.example.C\n+[La.D;\n+a/E\n+{long}\né\n-a.F\n+a.G");
-        std::fs::write(records.path(key("orders")), text).unwrap();
+        fs::write(records.path(key("orders")), text).unwrap();
         assert_eq!(records.read(key("orders")), [loaded("a.B", true), loaded("a.F", false), loaded("a.G", true)]);
-        std::fs::write(records.path(key("orders")), [0xff, 0xfe, b'\n']).unwrap();
+        fs::write(records.path(key("orders")), [0xff, 0xfe, b'\n']).unwrap();
         assert!(records.read(key("orders")).is_empty());
     }
 
@@ -162,7 +162,7 @@ mod tests {
             records.write(key(&format!("m{number}")), &many[..1]).unwrap();
         }
         records.write(key("last"), &many).unwrap();
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), KEPT);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), KEPT);
         assert_eq!(records.read(key("last")).len(), MOST);
     }
 }

@@ -60,6 +60,10 @@ pub struct InstallOrder {
     /// Whatever the one who orders wants to know the installed module by; kept and shown, at most 256 characters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mark: Option<String>,
+    /// Where the module runs already under another mark, puts this content in its place: the old instance serves until the new one has
+    /// answered its probe, and drains then. Whether it gets traffic stays as it is.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub replace: bool,
     /// The whole operation's deadline in milliseconds; the base's default when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<u64>,

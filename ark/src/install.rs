@@ -151,11 +151,11 @@ impl<E: Clone + Send + Sync + 'static> Installing<E> {
             let cancel = self.steps.cancel.clone();
             self.lock = Some(NameLock::take(&shared, &mut shared.registry(), &id, Command::Install, cancel)?);
         }
-        let spec = self.steps.run(Step::Admit, admit(&shared, &order, &id, package, &manifest, runtime.kind())).await?;
-        self.registered = Some(Arc::clone(&id));
+        let (spec, successor) = self.steps.run(Step::Admit, admit(&shared, &order, &id, package, &manifest, runtime.kind())).await?;
+        self.registered = successor.is_none().then(|| Arc::clone(&id));
         let prepared = self.steps.run(Step::Prepare, runtime.prepare(&spec)).await?;
         let started = self.start(&spec, prepared).await?;
-        let leaving = self.activate(&spec, started).await?;
+        let leaving = self.activate(&spec, started, successor).await?;
         // From here on nothing fails, and nobody can give it up. Once that stands in the journal, before whatever comes next on this name,
         // the name is free again: a later operation waits for the drain itself.
         self.registered = None;
@@ -194,17 +194,27 @@ impl<E: Clone + Send + Sync + 'static> Installing<E> {
     }
 
     /// Changes the routes, once the order is durable and the name has room for one more version.
-    async fn activate(&mut self, spec: &Arc<ModuleSpec>, started: Started<E>) -> Result<Vec<Leaving<E>>, Failure> {
+    async fn activate(
+        &mut self,
+        spec: &Arc<ModuleSpec>,
+        started: Started<E>,
+        successor: Option<Module<E>>,
+    ) -> Result<Vec<Leaving<E>>, Failure> {
         let shared = Arc::clone(&self.shared);
         let (id, policy, accepted) = (Arc::clone(&spec.id), self.policy(), self.accepted.clone());
         let restored = matches!(self.origin, Origin::Restored { .. });
+        // Whoever takes another's place is no further version.
+        let adds = policy == Activation::Together && successor.is_none();
         let room = async {
             accepted.await?;
-            if restored { Ok(()) } else { room(&shared, &id, policy).await }
+            if restored { Ok(()) } else { room(&shared, &id, adds).await }
         };
         if let Err(failure) = self.steps.run(Step::Activate, room).await {
             dispose(started.running, shared.settings.stop_patience);
             return Err(failure);
+        }
+        if let Some(successor) = successor {
+            return self.take_place(spec, successor, started).map(|leaving| vec![leaving]);
         }
         let from: Vec<ModuleId> =
             shared.registry().others(&id).into_iter().filter(|other| other.state == State::Activated).map(|other| other.id).collect();
@@ -253,6 +263,25 @@ impl<E: Clone + Send + Sync + 'static> Installing<E> {
         Ok(leaving)
     }
 
+    /// Puts `successor` in the place of the instance that runs: the same state, other content.
+    fn take_place(&self, spec: &Arc<ModuleSpec>, mut successor: Module<E>, started: Started<E>) -> Result<Leaving<E>, Failure> {
+        let (shared, id) = (&self.shared, &spec.id);
+        let mut registry = shared.registry();
+        let Some(module) = registry.modules.get_mut(id.as_ref()).filter(|module| module.stays()) else {
+            dispose(started.running, shared.settings.stop_patience);
+            return Err(Failure::new(Reason::Cancelled, format!("{id} is on its way out; nothing takes its place")));
+        };
+        let instance = shared.new_instance();
+        let refining = started.refined.map(|refined| refine::watch(shared, id, instance, refined));
+        successor.live = Some(Live { instance, running: started.running, refining });
+        successor.history = module.history.clone();
+        successor.timings.clone_from(&self.steps.timings);
+        let leaving = retire::take_instance(module, successor);
+        shared.traffic.route(id.name(), registry.targets(id.name()));
+        registry.changed();
+        Ok(leaving)
+    }
+
     fn policy(&self) -> Activation {
         self.order.activation.unwrap_or(self.shared.settings.activation)
     }
@@ -266,7 +295,7 @@ impl<E: Clone + Send + Sync + 'static> Installing<E> {
             active: module.history.state() == State::Activated,
         });
         if let Some(wanted) = wanted {
-            let removed = leaving.iter().map(|leaving| ModuleId::clone(leaving.id())).collect();
+            let removed = leaving.iter().map(|leaving| ModuleId::clone(leaving.id())).filter(|removed| removed != id).collect();
             // Not waited for: until it is durable, the order itself is, and comes to the same.
             drop(self.shared.journal.record(Entry::Installed { seq, wanted: Box::new(wanted), removed }));
         }
@@ -346,7 +375,8 @@ pub(crate) fn identity(order: &InstallOrder, manifest: &Manifest, binding: bool)
     ModuleId::new(name, version).map_err(|invalid| Failure::new(Reason::InvalidRequest, invalid.to_string()))
 }
 
-/// Checks the new module against the base and its neighbours, and registers it as resolved.
+/// Checks the new module against the base and its neighbours, and registers it as resolved; where it is to take the place of one that runs,
+/// hands it on instead.
 async fn admit<E: Clone>(
     shared: &Shared<E>,
     order: &InstallOrder,
@@ -354,7 +384,7 @@ async fn admit<E: Clone>(
     package: Package,
     manifest: &Manifest,
     kind: &'static str,
-) -> Result<Arc<ModuleSpec>, Failure> {
+) -> Result<(Arc<ModuleSpec>, Option<Module<E>>), Failure> {
     let asked = Manifest { context_path: order.context_path.clone(), ..Manifest::default() };
     let says = if asked.context_path.is_some() { &asked } else { manifest };
     let context_path: Arc<str> =
@@ -383,7 +413,9 @@ async fn admit<E: Clone>(
         retire::gone(leaving).await;
     }
     let mut registry = shared.registry();
-    if let Some(standing) = registry.modules.get(id.as_ref()).filter(|module| module.history.state() != State::Broken) {
+    let standing = registry.modules.get(id.as_ref()).filter(|module| module.history.state() != State::Broken);
+    let replaces = standing.is_some_and(|standing| order.replace && order.mark != standing.order.mark && standing.stays());
+    if let Some(standing) = standing.filter(|_| !replaces) {
         let message = format!("{id} is installed already and {}; undeploy it first, or deploy another version", standing.history.state());
         return Err(Failure::new(Reason::AlreadyInstalled, message));
     }
@@ -414,28 +446,32 @@ async fn admit<E: Clone>(
         timings: Vec::new(),
         live: None,
         retiring: None,
+        replaced: None,
     };
+    if replaces {
+        return Ok((spec, Some(module)));
+    }
     // A broken one that it replaces is gone.
     if let Some(replaced) = registry.modules.insert(ModuleId::clone(id), module) {
         replaced.spec.log.close();
     }
     registry.changed();
-    Ok(spec)
+    Ok((spec, None))
 }
 
-/// Waits until one more version of the name may serve.
-async fn room<E: Clone>(shared: &Shared<E>, id: &ModuleId, policy: Activation) -> Result<(), Failure> {
+/// Waits until one more instance of the name may serve; refused where it `adds` a version beyond those that may serve together.
+async fn room<E: Clone>(shared: &Shared<E>, id: &ModuleId, adds: bool) -> Result<(), Failure> {
     loop {
         let (serving, draining) = {
             let registry = shared.registry();
-            let serving = registry.others(id).iter().filter(|other| other.state == State::Activated).count();
-            let draining: Vec<_> = registry.versions(id.name()).filter_map(|(_, module)| module.retiring.clone()).collect();
+            let serving = registry.versions(id.name()).filter(|(_, module)| module.history.state() == State::Activated).count();
+            let draining = registry.versions(id.name()).find_map(|(_, module)| module.draining().cloned());
             (serving, draining)
         };
         let most = shared.settings.versions_per_name.max(1);
-        match draining.into_iter().next() {
+        match draining {
             Some(leaving) if serving + 1 >= most => retire::gone(leaving).await,
-            None if policy == Activation::Together && serving >= most => {
+            None if adds && serving >= most => {
                 let message = format!("{serving} versions of {} serve, as many as this base allows; undeploy one first", id.name());
                 return Err(Failure::new(Reason::BudgetExceeded, message));
             }

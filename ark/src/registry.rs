@@ -78,6 +78,8 @@ pub(crate) struct Module<E> {
     pub(crate) live: Option<Live<E>>,
     /// Set while it is on its way out; then holds what came of it.
     pub(crate) retiring: Option<watch::Receiver<Option<Retired>>>,
+    /// Likewise of the instance whose place it has taken.
+    pub(crate) replaced: Option<watch::Receiver<Option<Retired>>>,
 }
 
 impl<E: Clone> Module<E> {
@@ -146,6 +148,11 @@ impl<E> Module<E> {
             in_flight: 0,
             p99_ms: 0.0,
         }
+    }
+
+    /// An instance of it that is on its way out.
+    pub(crate) fn draining(&self) -> Option<&watch::Receiver<Option<Retired>>> {
+        self.retiring.iter().chain(&self.replaced).find(|leaving| leaving.borrow().is_none())
     }
 
     /// Whether it runs, and will go on.

@@ -14,7 +14,7 @@ use crate::{
     event::Event,
     journal::Entry,
     operation::millis,
-    registry::{Command, Live, Registry, not_installed},
+    registry::{Command, Live, Module, Registry, not_installed},
     runtime::{ModuleSpec, Reclaimed},
 };
 
@@ -24,6 +24,8 @@ const GRACE: Duration = Duration::from_secs(5);
 /// A module that was taken out and has to drain. It must [`go`](Self::go).
 pub(crate) struct Leaving<E> {
     spec: Arc<ModuleSpec>,
+    /// Whether another instance of the same module has its place.
+    is_replaced: bool,
     live: Option<Live<E>>,
     done: watch::Sender<Option<Retired>>,
 }
@@ -34,9 +36,17 @@ pub(crate) fn take_out<E: Clone>(registry: &mut Registry<E>, id: &ModuleId, now:
     module.history.apply(Change::StopBegan, now, String::new()).ok()?;
     let (done, retiring) = watch::channel(None);
     module.retiring = Some(retiring);
-    let leaving = Leaving { spec: Arc::clone(&module.spec), live: module.live.take(), done };
+    let leaving = Leaving { spec: Arc::clone(&module.spec), is_replaced: false, live: module.live.take(), done };
     registry.changed();
     Some(leaving)
+}
+
+/// Puts `successor` in the place of `module`, whose instance leaves. The caller changes the routes under the same lock.
+pub(crate) fn take_instance<E>(module: &mut Module<E>, mut successor: Module<E>) -> Leaving<E> {
+    let (done, leaving) = watch::channel(None);
+    successor.replaced = Some(leaving);
+    let old = std::mem::replace(module, successor);
+    Leaving { spec: old.spec, is_replaced: true, live: old.live, done }
 }
 
 /// Waits until a leaving module is gone.
@@ -75,16 +85,20 @@ impl<E: Clone + Send + Sync + 'static> Leaving<E> {
         }
         let retired = Retired { id: ModuleId::clone(&id), timings, verdict, at: shared.now() };
         let mut registry = shared.registry();
-        if let Some(failure) = failure {
-            let _ = registry.step(&id, Change::StopFailed, retired.at, format!("{}: {failure}", failure.reason));
+        if !self.is_replaced {
+            if let Some(failure) = failure {
+                let _ = registry.step(&id, Change::StopFailed, retired.at, format!("{}: {failure}", failure.reason));
+            }
+            let _ = registry.step(&id, Change::StopEnded, retired.at, String::new());
+            registry.modules.remove(&id);
+            registry.changed();
         }
-        let _ = registry.step(&id, Change::StopEnded, retired.at, String::new());
-        registry.modules.remove(&id);
-        registry.changed();
         registry.keep_verdict(retired.clone());
         drop(registry);
         self.spec.log.close();
-        shared.listeners.tell(&Event::AfterStop(Arc::clone(&id)));
+        if !self.is_replaced {
+            shared.listeners.tell(&Event::AfterStop(Arc::clone(&id)));
+        }
         shared.listeners.tell(&Event::Verdict(Arc::clone(&id), retired.verdict.state));
         if let Some(mut later) = later {
             let (at, cut_requests) = (retired.at, retired.verdict.cut_requests);

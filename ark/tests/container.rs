@@ -614,6 +614,64 @@ async fn no_fenced_order_is_taken_before_the_base_is_up_and_what_was_taken_count
     assert_eq!(next.uninstall(&id("b:1"), fence(1, 9)).err().unwrap().reason, Reason::OrderStale);
 }
 
+#[tokio::test]
+async fn other_content_takes_the_place_of_an_instance_without_a_gap_and_a_failure_leaves_the_old_one() {
+    let world = World::default();
+    let base = up(&world).await;
+    let replacing = |mark: &str| InstallOrder { replace: true, ..marked("a:1", mark) };
+    base.install(replacing("m"), None).unwrap().finish().await.unwrap();
+    base.install(by("a:2", Activation::Keep), None).unwrap().finish().await.unwrap();
+    let first = world.with(|facets| facets.routed["a"].clone());
+    for step in BEFORE_ACTIVATION {
+        world.act("a:1", step, Act::Fail);
+        base.install(replacing("n"), None).unwrap().finish().await.unwrap_err();
+        world.with(|facets| facets.acts.clear());
+        assert_eq!(world.with(|facets| facets.routed["a"].clone()), first);
+        assert_eq!((states(&base), base.reports()[0].mark.as_str()), (vec!["a:1 activated".to_owned(), "a:2 deactivated".to_owned()], "m"));
+    }
+    world.with(|facets| facets.log.clear());
+    let installed = base.install(replacing("n"), None).unwrap().finish().await.unwrap();
+    assert_eq!((installed.module.mark.as_str(), installed.retired[0].id.to_string().as_str()), ("n", "a:1"));
+    let expected = ["fetch a:1", "verify a:1", "parse a:1", "prepare a:1", "start a:1", "probe a:1", "route a to [1]", "drain", "stop a:1"];
+    // The instance that failed its probe may still have been on its way out.
+    let log: Vec<String> = world.with(|facets| facets.log.iter().skip_while(|line| *line != "fetch a:1").cloned().collect());
+    assert_eq!(log[..9], expected);
+    assert_ne!(world.with(|facets| facets.routed["a"].clone()), first);
+    assert_eq!((states(&base), world.alive()), (vec!["a:1 activated".to_owned(), "a:2 deactivated".to_owned()], 2));
+    // One that has no traffic gets none by that, and the same mark is no other content.
+    base.activate(&id("a:2"), None).unwrap().await.unwrap();
+    base.install(replacing("o"), None).unwrap().finish().await.unwrap();
+    assert_eq!((states(&base), world.routed("a")), (vec!["a:1 deactivated".to_owned(), "a:2 activated".to_owned()], vec!["2".to_owned()]));
+    assert_eq!(base.install(replacing("o"), None).unwrap().finish().await.unwrap_err().reason, Reason::AlreadyInstalled);
+
+    let mut desired = Desired::default();
+    world.with(|facets| facets.entries.clone()).into_iter().for_each(|entry| desired.apply(entry));
+    let next = World::default().base(Settings::default());
+    assert_eq!(next.bring_up(desired, Vec::new()).await, Vec::new());
+    assert_eq!((states(&next), next.reports()[0].mark.as_str()), (states(&base), "o"));
+    // It goes as ever.
+    base.uninstall(&id("a:1"), None).unwrap().await.unwrap();
+    assert_eq!((states(&base), world.alive()), (vec!["a:2 activated".to_owned()], 1));
+}
+
+#[tokio::test]
+async fn content_after_content_waits_for_the_drain_of_the_one_before() {
+    let world = World::default();
+    let base = up(&world).await;
+    let replacing = |mark: &str| InstallOrder { replace: true, ..marked("a:1", mark) };
+    base.install(replacing("1"), None).unwrap().finish().await.unwrap();
+    world.with(|facets| facets.drains_are_held = true);
+    let mut second = base.install(replacing("2"), None).unwrap();
+    while !matches!(second.next().await.unwrap(), Progress::Serving { .. }) {}
+    let mut third = base.install(replacing("3"), None).unwrap();
+    while !matches!(third.next().await.unwrap(), Progress::Begun { step: Step::Activate }) {}
+    assert_eq!((base.reports()[0].mark.as_str(), world.alive()), ("2", 3));
+    world.let_drains_go();
+    third.finish().await.unwrap();
+    second.finish().await.unwrap();
+    assert_eq!((base.reports()[0].mark.as_str(), world.alive(), base.verdicts().len()), ("3", 1, 2));
+}
+
 /// Orders each version by the fence that it is called after, up to three under way at a time, and looks at the order of their routes.
 async fn fenced(orders: Vec<(usize, u64, u64, bool)>) -> Result<(), TestCaseError> {
     let world = World::default();

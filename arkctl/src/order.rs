@@ -89,6 +89,7 @@ impl Options {
             limits: limits(self.limit.iter().cloned()).map_err(Error::Usage)?,
             options: self.option.iter().cloned().collect(),
             mark: None,
+            replace: false,
             deadline_ms: self.deadline,
         })
     }

@@ -174,7 +174,7 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use ark::Wanted;
-    use ark_model::{InstallOrder, ModuleId};
+    use ark_model::{Fence, InstallOrder, ModuleId};
 
     use super::*;
 
@@ -247,12 +247,15 @@ mod tests {
         let (journal, _) = FileJournal::open(&path).unwrap();
         let id = ModuleId::new("a", "1").unwrap();
         let order = InstallOrder { url: "x".repeat(8 << 10), ..InstallOrder::default() };
+        let fence = Fence { epoch: 3, generation: 7 };
+        record(&journal, &[Entry::Fenced { name: "a".to_owned(), fence }]).await;
         for seq in 0..200 {
             record(&journal, &[Entry::Ordered { seq, order: Box::new(order.clone()) }, Entry::Failed { seq }]).await;
         }
         record(&journal, &[Entry::Removed { id }]).await;
         drop(journal);
         assert!(fs::metadata(&path).unwrap().len() < COMPACT_FROM);
-        assert_eq!(FileJournal::open(&path).unwrap().1.next_seq, 200);
+        let desired = FileJournal::open(&path).unwrap().1;
+        assert_eq!((desired.next_seq, desired.fences.of("a")), (200, fence));
     }
 }

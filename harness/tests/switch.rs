@@ -46,6 +46,31 @@ fn switches_by_hand_and_reused_instances_lose_nothing_either() {
 }
 
 #[test]
+fn a_hundred_replacements_of_content_under_one_version_lose_nothing() {
+    let base = Base::start(&[]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let packages = [1, 2].map(|version| {
+        let package = folder.path().join(format!("{version}.wasm"));
+        samples::remade(&samples::sample("hello", version).unwrap(), &package, |manifest| manifest.version = None).unwrap();
+        package
+    });
+    let content = |round: usize| {
+        let id = json!({"name": "hello", "version": "1.0.0"});
+        json!({"id": id, "url": format!("file://{}", packages[round % 2].display()), "mark": round.to_string(), "replace": true})
+    };
+    base.api.install(&content(0)).unwrap().unwrap();
+    let load = Load::new(base.gateway, "/hello/", 16, &BODIES).start().unwrap();
+    for round in 1..=100 {
+        let installed = base.api.install(&content(round)).unwrap().unwrap();
+        assert_eq!((installed.module.mark, installed.retired.len()), (round.to_string(), 1));
+        assert_eq!(installed.retired[0].verdict.cut_requests, 0);
+    }
+    let report = load.stop().unwrap();
+    assert_eq!((report.lost, report.failures.clone()), (0, Vec::new()));
+    assert_eq!((report.bodies.len(), base.api.modules().unwrap().len()), (2, 1));
+}
+
+#[test]
 fn an_optimised_build_takes_over_without_a_lost_request() {
     let base = Base::start(&[]).unwrap();
     base.api.install_file(&samples::sample("render", 1).unwrap()).unwrap();

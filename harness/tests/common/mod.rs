@@ -1,10 +1,12 @@
 //! What tests on bases of other kinds have in common.
 
 use std::{
-    net::SocketAddr,
+    io::{BufRead, BufReader, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
     time::{Duration, Instant},
 };
 
+use ark_model::report::BaseReport;
 use harness::{base::Base, load::Report};
 
 /// For whatever is waited for: far above what it takes on a busy machine.
@@ -37,6 +39,22 @@ pub(crate) fn body(base: &Base, path: &str) -> String {
     let (status, body) = get(base, path);
     assert_eq!(status, 200, "{path}: {body}\n{}", base.log());
     body
+}
+
+/// The head of the request by which the next base wants to open a tunnel.
+pub(crate) fn dialled(controller: &TcpListener) -> String {
+    let (stream, _) = controller.accept().unwrap();
+    let lines = BufReader::new(stream).lines().map(Result::unwrap);
+    lines.take_while(|line| !line.is_empty()).collect::<Vec<_>>().join("\n").to_ascii_lowercase()
+}
+
+/// The first report of a base.
+pub(crate) fn report(base: &Base) -> BaseReport {
+    let address = base.api.url().strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(b"GET /v1/report HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+    let line = BufReader::new(stream).lines().map(Result::unwrap).find(|line| line.starts_with('{')).unwrap();
+    serde_json::from_str(&line).unwrap()
 }
 
 /// Both versions answered a load, and every request was answered.

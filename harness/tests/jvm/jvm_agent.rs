@@ -2,12 +2,15 @@
 
 use std::{net::TcpListener, process::Command, time::Duration};
 
+use ark_model::report::Room;
 use harness::{
     bin_dir,
-    jvm::{Jdk, Jvm, sample},
+    jvm::{Jdk, Jvm, JvmBase, sample},
+    load::Load,
 };
+use serde_json::json;
 
-use crate::support::{Process, agent, eventually, order};
+use crate::support::{Process, agent, base, body, dialled, eventually, install, order, report};
 
 #[test]
 fn it_can_be_loaded_late_and_once() {
@@ -32,6 +35,44 @@ fn it_can_be_loaded_late_and_once() {
     assert!(application.err().contains("the agent is there already; nothing is done a second time"), "{}", application.err());
     assert_eq!(api.modules().unwrap().len(), 1);
     assert!(!application.out().contains("arklet"), "{}", application.out());
+}
+
+#[test]
+fn it_joins_a_controller_and_reports_the_room_that_the_jvm_has() {
+    let controllers = [TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap()];
+    let urls = controllers.each_ref().map(|controller| format!("http://{}", controller.local_addr().unwrap()));
+    let joins = format!("controller={}", urls.join(";"));
+    let options = [joins.as_str(), "base-name=jvm-1", "base-deployment=shop", "base-labels=zone=a+disk=ssd;rack=7"];
+    let base = JvmBase::start(&sample("base").unwrap(), &options, &["-Xmx512m", "-XX:MaxMetaspaceSize=200m"]).unwrap();
+    // Whoever is dialled goes, and the next one is.
+    for controller in &controllers {
+        let head = dialled(controller);
+        assert!(head.contains("ark-base: jvm-1") && head.contains("upgrade: ark-tunnel"), "{head}");
+    }
+    let report = report(&base);
+    assert_eq!((report.kinds, report.deployment), (vec!["jvm".to_owned()], "shop".to_owned()));
+    assert_eq!(report.labels.into_iter().map(|(key, value)| key + &value).collect::<Vec<_>>(), ["diskssd", "rack7", "zonea"]);
+    let metaspace = report.room[&Room::Metaspace];
+    assert!(metaspace.total == 200 << 20 && (1 << 20..metaspace.total).contains(&metaspace.used), "{metaspace:?}");
+}
+
+#[test]
+fn other_content_under_the_same_version_takes_over_without_a_lost_request() {
+    let base = base();
+    let content = |mark: &str| {
+        let mut order = order("catalog", "1.0.0", "catalog-v1");
+        (order["mark"], order["replace"]) = (json!(mark), json!(true));
+        order
+    };
+    install(&base, &content("0"));
+    let text = body(&base, "/catalog/version");
+    let load = Load::new(base.gateway, "/catalog/version", 4, &[&text]).start().unwrap();
+    for mark in 1..=3 {
+        let installed = base.api.install(&content(&mark.to_string())).unwrap().unwrap();
+        assert_eq!((installed.module.mark, installed.retired[0].verdict.cut_requests), (mark.to_string(), 0));
+    }
+    let load = load.stop().unwrap();
+    assert_eq!((load.lost, load.failures), (0, Vec::new()), "{}", base.log());
 }
 
 #[test]

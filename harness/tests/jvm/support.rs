@@ -15,7 +15,7 @@ use harness::{
 };
 use serde_json::{Value, json};
 
-pub(crate) use crate::common::{body, eventually, get, get_at, nothing_was_lost};
+pub(crate) use crate::common::{body, dialled, eventually, get, get_at, nothing_was_lost, report};
 
 pub(crate) fn base() -> JvmBase {
     JvmBase::start(&sample("base").unwrap(), &[], &["-Xmx512m"]).unwrap()

@@ -1,12 +1,43 @@
 //! The whole path: installed, isolated, served, replaced under load, removed, and back after a restart.
 
-use std::process::Command;
+use std::{net::TcpListener, process::Command};
 
 use ark_model::VerdictState;
 use harness::{load::Load, node};
 use serde_json::{Value, json};
 
-use crate::support::{body, eventually, get, install, log, nothing_was_lost, order};
+use crate::support::{body, dialled, eventually, get, install, log, nothing_was_lost, order, report};
+
+#[test]
+fn a_base_of_node_joins_a_controller_like_every_other() {
+    let controller = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/fleet", controller.local_addr().unwrap());
+    let base = node::base(&["--controller", &url, "--base-name", "node-1", "--base-deployment", "web", "--base-labels", "a=b"]).unwrap();
+    let head = dialled(&controller);
+    assert!(head.starts_with("get /fleet/tunnel http/1.1") && head.contains("ark-base: node-1"), "{head}");
+    let report = report(&base);
+    assert_eq!((report.identity.as_str(), report.deployment.as_str()), ("node-1", "web"));
+    assert_eq!((report.kinds, report.labels), (vec!["node".to_owned()], [("a".to_owned(), "b".to_owned())].into()));
+}
+
+#[test]
+fn other_content_under_the_same_version_takes_over_without_a_lost_request() {
+    let base = node::base(&[]).unwrap();
+    let content = |mark: &str| {
+        let mut order = order("hello", "1.0.0");
+        (order["mark"], order["replace"]) = (json!(mark), json!(true));
+        order["grants"] = json!({"env": {"MARK": mark}});
+        order
+    };
+    install(&base, &content("0"));
+    let load = Load::new(base.gateway, "/hello/x", 8, &["hello, /x\n"]).start().unwrap();
+    for mark in 1..=5 {
+        let installed = base.api.install(&content(&mark.to_string())).unwrap().unwrap();
+        assert_eq!((installed.module.mark, installed.retired[0].verdict.cut_requests), (mark.to_string(), 0));
+    }
+    let load = load.stop().unwrap();
+    assert_eq!((load.lost, load.failures), (0, Vec::new()), "{}", base.log());
+}
 
 #[test]
 fn ordinary_applications_are_installed_isolated_served_and_removed() {

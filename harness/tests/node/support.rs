@@ -3,7 +3,7 @@
 use harness::{base::Base, node};
 use serde_json::{Value, json};
 
-pub(crate) use crate::common::{body, eventually, get, nothing_was_lost};
+pub(crate) use crate::common::{body, dialled, eventually, get, nothing_was_lost, report};
 
 /// An order for a sample application.
 pub(crate) fn order(name: &str, version: &str) -> Value {

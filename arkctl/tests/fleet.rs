@@ -467,20 +467,23 @@ fn a_drain_ends_when_the_last_module_is_elsewhere() {
 fn a_delete_waits_until_the_instances_are_gone() {
     let controller = Controller::start();
     controller.apply(SHOP, &[]);
-    let mut deployment = controller.deployment();
-    deployment.metadata.finalizers = vec![fleet::resource::FINALIZER.to_owned()];
-    controller.write(Write::Update(Document::ModuleDeployment(deployment)));
+    let holds = |finalizers: &[&str]| {
+        let mut deployment = controller.deployment();
+        deployment.metadata.finalizers = finalizers.iter().map(|&finalizer| finalizer.to_owned()).collect();
+        controller.write(Write::Update(Document::ModuleDeployment(deployment)));
+    };
+    holds(&[fleet::resource::FINALIZER]);
+    let child = controller.start_of(&["delete", "deployment", "shop"]);
+    until("it is to go", || controller.deployment().metadata.is_going());
+    holds(&[]);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((code(&output), stdout(&output).as_str()), (0, "deployments/shop deleted\n"));
+
+    controller.apply(SHOP, &[]);
+    holds(&[fleet::resource::FINALIZER]);
     let output = controller.run(&["delete", "deployment", "shop", "--timeout", "1s"]);
     assert_eq!(code(&output), 1);
     assert!(stderr(&output).contains("still there"), "{}", stderr(&output));
-
-    let child = controller.start_of(&["delete", "deployment", "shop"]);
-    until("it is to go", || controller.deployment().metadata.is_going());
-    let mut deployment = controller.deployment();
-    deployment.metadata.finalizers.clear();
-    controller.write(Write::Update(Document::ModuleDeployment(deployment)));
-    let output = child.wait_with_output().unwrap();
-    assert_eq!((code(&output), stdout(&output).as_str()), (0, "deployments/shop deleted\n"));
 }
 
 #[test]

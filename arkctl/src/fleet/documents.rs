@@ -160,12 +160,37 @@ mod tests {
     }
 
     #[test]
-    fn text_and_numbers_stay_what_yaml_says_they_are() {
-        let values = parse("a: 1\nb: \"1.0\"\nc: 1.5\nd: yes\ne: true\nf: ~\ng: 0.1.0\nh: 2023-01-01\ni: |\n  x\n  y\n").unwrap();
-        assert_eq!(
-            values,
-            [json!({"a": 1, "b": "1.0", "c": 1.5, "d": "yes", "e": true, "f": null, "g": "0.1.0", "h": "2023-01-01", "i": "x\ny\n"})]
-        );
+    fn words_and_numbers_are_what_kubectl_takes_them_for() {
+        let text = "a: 1\nb: \"1.0\"\nc: 1.5\nd: yes\ne: true\nf: ~\ng: 0.1.0\nh: 2023-01-01\ni: |\n  x\n  y\nj: \"yes\"\n";
+        let expected = json!({"a": 1, "b": "1.0", "c": 1.5, "d": true, "e": true, "f": null, "g": "0.1.0", "h": "2023-01-01", "i": "x\ny\n", "j": "yes"});
+        assert_eq!(parse(text).unwrap(), [expected]);
+    }
+
+    #[test]
+    fn what_is_written_as_yaml_is_read_as_the_same() {
+        let texts = [
+            "",
+            "yes",
+            "true",
+            "null",
+            "~",
+            "1.0",
+            "0x1",
+            "1e3",
+            "- a",
+            "a: b",
+            "#",
+            " x ",
+            "a\nb\n",
+            "\"",
+            "'",
+            "{}",
+            "*a",
+            "é",
+            "2023-01-01",
+        ];
+        let value = json!({"texts": texts, "list": [{}, [], {"a": null}], "number": -1.5, "on": "off"});
+        assert_eq!(parse(&serde_saphyr::to_string(&value).unwrap()).unwrap(), [value]);
     }
 
     #[test]

@@ -539,13 +539,13 @@ async fn a_module_that_fails_is_broken_and_keeps_its_routes_until_it_is_replaced
     assert_eq!((states(&base), world.alive()), (vec!["a:1 activated".to_owned()], 1));
 
     // Another version that serves has all the traffic.
-    base.install(by("a:2", Activation::Together)).unwrap().finish().await.unwrap();
+    base.install(by("a:2", Activation::Together), None).unwrap().finish().await.unwrap();
     world.with(|facets| facets.failed.insert(1));
     world.0.1.notify_waiters();
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!((states(&base), world.routed("a")), (vec!["a:1 broken".to_owned(), "a:2 activated".to_owned()], vec!["2".to_owned()]));
     for module in ["a:1", "a:2"] {
-        base.uninstall(&id(module)).unwrap().await.unwrap();
+        base.uninstall(&id(module), None).unwrap().await.unwrap();
     }
     assert_eq!((states(&base), world.alive(), world.routed("a")), (Vec::new(), 0, Vec::new()));
 }
@@ -831,7 +831,7 @@ async fn interleave(ops: Vec<Op>) -> Result<(), TestCaseError> {
     let (broken, modules): (Vec<ModuleView>, Vec<ModuleView>) =
         base.modules().into_iter().partition(|module: &ModuleView| module.state == State::Broken);
     for broken in broken {
-        base.uninstall(&broken.id).unwrap().await.unwrap();
+        base.uninstall(&broken.id, None).unwrap().await.unwrap();
     }
     for name in ["a", "b"] {
         let of_name = modules.iter().filter(|module| module.id.name() == name && module.state == State::Activated);

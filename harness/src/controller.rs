@@ -151,8 +151,8 @@ impl Controller {
     /// Where it takes too long.
     pub fn wait_progress(&self, deployment: &str, progress: &str) -> Result<Value, Error> {
         self.wait("moduledeployments", deployment, |document| {
-            let status = &document["status"];
-            status["releaseStatus"]["progress"] == progress && status["observedGeneration"] == document["metadata"]["generation"]
+            let at = |pointer: &str| document.pointer(pointer).cloned().unwrap_or_default();
+            at("/status/releaseStatus/progress") == progress && at("/status/observedGeneration") == at("/metadata/generation")
         })
     }
 }
@@ -161,7 +161,11 @@ fn answer(response: ureq::http::Response<ureq::Body>) -> Result<Value, Error> {
     let status = response.status();
     let text = response.into_body().read_to_string()?;
     let value: Value = serde_json::from_str(&text).map_err(|error| format!("{status}: {error}: {text}"))?;
-    if status.is_success() { Ok(value) } else { Err(format!("{status}: {}", value["message"].as_str().unwrap_or(&text)).into()) }
+    if status.is_success() {
+        Ok(value)
+    } else {
+        Err(format!("{status}: {}", value.get("message").and_then(Value::as_str).unwrap_or(&text)).into())
+    }
 }
 
 /// A deployment of `module` on every base of the base deployment `default`, in so many batches.

@@ -24,7 +24,7 @@ fn join(controller: &Controller, name: &str, more: &[&str]) -> Base {
     let mut arguments = vec!["--controller", &controller.url, "--base-name", name];
     arguments.extend(more);
     let base = Base::start(&arguments).unwrap();
-    controller.wait("bases", name, |base| ready(base)).unwrap();
+    controller.wait("bases", name, ready).unwrap();
     base
 }
 

@@ -1,4 +1,5 @@
 //! A stock `kubectl` works against the controller.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 mod support;
 

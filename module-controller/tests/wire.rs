@@ -1,4 +1,5 @@
 //! What the API does where no `kubectl` looks: bounds, long lists, watches that begin with what is there.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 mod support;
 

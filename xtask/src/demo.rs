@@ -185,8 +185,10 @@ pub(crate) fn run(show: fn(bool) -> Result<Show, Error>, once: bool, json_output
     });
     let mut lost = report.lost;
     if let Some(fleet) = fleet {
-        lost += fleet["lost"].as_u64().unwrap_or_default();
-        summary["fleet"] = fleet;
+        lost += fleet.get("lost").and_then(Value::as_u64).unwrap_or_default();
+        if let Value::Object(summary) = &mut summary {
+            summary.insert("fleet".to_owned(), fleet);
+        }
     }
     if json_output {
         println!("{summary}");
@@ -205,7 +207,7 @@ fn roll_out() -> Result<Value, Error> {
     let bases: Vec<Base> = ["a", "b", "c"].iter().map(join).collect::<Result<_, _>>()?;
     let package = |version| samples::sample("hello", version).map(|path| url(&path));
     controller.create("moduledeployments", &deployment("hello", "1.0.0", &package(1)?, 3))?;
-    controller.wait("moduledeployments", "hello", |hello| hello["status"]["availableReplicas"] == 3)?;
+    controller.wait("moduledeployments", "hello", |hello| hello.pointer("/status/availableReplicas") == Some(&json!(3)))?;
     controller.wait_progress("hello", "Completed")?;
     say("hello 1.0.0 serves on all of them; version 2.0.0 follows in three batches");
     let answers = ["hello from v1\n", "hello from v2\n"];

@@ -365,9 +365,9 @@ mod tests {
         let (mut changes, mut quiet) = (0, 0);
         let end = fleet(&server).watch("/x?a=b", Form::Documents, "5", |change| {
             if change.is_some() {
-                changes += 1
+                changes += 1;
             } else {
-                quiet += 1
+                quiet += 1;
             }
             Ok(true)
         });

@@ -119,8 +119,8 @@ pub(super) fn show(
             Seen::All(list) => match rows(resource, list) {
                 Some(rows) => output.print(&layout.lines(&rows))?,
                 None => {
-                    let items = list.get("items").and_then(Value::as_array).into_iter().flatten();
-                    items.map(|item| output.value(&json!({"type": "ADDED", "object": item}))).collect::<Result<(), Error>>()?;
+                    let mut items = list.get("items").and_then(Value::as_array).into_iter().flatten();
+                    items.try_for_each(|item| output.value(&json!({"type": "ADDED", "object": item})))?;
                 }
             },
             Seen::Change(change) => match rows(resource, &change.object) {

@@ -584,7 +584,7 @@ fn scaled(call: &Call, author: &Author, live: &Document, wanted: &Value) -> Resu
     let mut next = live.clone();
     match &mut next {
         Document::ModuleDeployment(deployment) => {
-            deployment.spec.replicas = i32::try_from(replicas).map_err(|_| wrong("it is too large"))?
+            deployment.spec.replicas = i32::try_from(replicas).map_err(|_| wrong("it is too large"))?;
         }
         Document::ModuleReplicaSet(revision) => revision.spec.replicas = u32::try_from(replicas).map_err(|_| wrong("it is below 0"))?,
         Document::Module(_) | Document::Base(_) => return Err(Refusal::no_such_path()),

@@ -11,6 +11,9 @@ pub(in crate::store) fn timed(data: &Path, age: impl Fn() -> Duration + Send + '
     Sqlite::start(Disk::open(data).unwrap(), age).unwrap()
 }
 
+/// Every schema that was released.
+const RELEASED: &[&str] = &[include_str!("released/1.sql")];
+
 fn open(data: &Path) -> Result<Sqlite, String> {
     Sqlite::open(data).map_err(|error| error.to_string())
 }
@@ -170,7 +173,7 @@ fn a_file_of_a_later_version_is_not_touched() {
 
 #[test]
 fn a_file_of_every_released_version_is_brought_forward() {
-    for released in [include_str!("released/1.sql")] {
+    for released in RELEASED {
         let data = tempfile::tempdir().unwrap();
         let connection = Connection::open(data.path().join("fleet.db")).unwrap();
         connection.execute_batch(released).unwrap();

@@ -41,7 +41,6 @@ impl Database {
 const RELEASED: &[&str] = &[include_str!("released/1.sql")];
 
 #[test]
-
 fn controllers_that_start_together_make_the_schema_once_and_see_one_another() {
     let database = Database::new();
     runtime().block_on(async {

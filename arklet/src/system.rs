@@ -32,7 +32,7 @@ pub fn bounded_memory() -> Option<Share> {
     let groups = Path::new("/sys/fs/cgroup").join(own);
     let bounds = groups.ancestors().take_while(|group| group.starts_with("/sys/fs/cgroup"));
     let (total, group) = bounds.filter_map(|group| Some((number(group.join("memory.max"))?, group))).min_by_key(|(total, _)| *total)?;
-    let cached = field_of(&group.join("memory.stat"), "inactive_file").unwrap_or(0);
+    let cached = field_of(group.join("memory.stat"), "inactive_file").unwrap_or(0);
     let used = number(group.join("memory.current")).map_or_else(resident_bytes, |all| all.saturating_sub(cached));
     Some(Share { total, used })
 }

@@ -110,7 +110,7 @@ pub(crate) async fn keep_open(settings: Settings, router: Router) -> Infallible 
 /// have been tried. `chance`, from 0 to 1, keeps bases from coming all at once.
 fn pause(attempt: usize, controllers: usize, chance: f64) -> Duration {
     let controllers = controllers.max(1);
-    let rounds = if attempt % controllers == 0 { attempt / controllers } else { 0 };
+    let rounds = if attempt.is_multiple_of(controllers) { attempt / controllers } else { 0 };
     let longest = SHORTEST * (1 << rounds.min(10));
     SHORTEST.max(longest.min(LONGEST).mul_f64(0.5 + chance / 2.0))
 }

@@ -25,13 +25,15 @@ impl Kubeconfig {
         // A string of JSON is one of YAML.
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
         let authority = self.authority.as_ref().map(|path| format!("    certificate-authority: {}\n", quoted(&path.to_string_lossy())));
+        // Some clients speak to nobody in the clear who does not say that it is meant so.
+        let in_the_clear = self.server.starts_with("http://").then(|| "    insecure-skip-tls-verify: true\n".to_owned());
         let user =
             self.token.as_ref().map_or_else(|| "  user: {}\n".to_owned(), |token| format!("  user:\n    token: {}\n", quoted(token)));
         format!(
             "apiVersion: v1\nkind: Config\nclusters:\n- name: fleet\n  cluster:\n    server: {}\n{}contexts:\n- name: fleet\n  context:\n    \
              cluster: fleet\n    user: fleet\n    namespace: default\ncurrent-context: fleet\nusers:\n- name: fleet\n{user}",
             quoted(&self.server),
-            authority.unwrap_or_default(),
+            authority.or(in_the_clear).unwrap_or_default(),
         )
     }
 
@@ -66,6 +68,7 @@ mod tests {
         - name: fleet
           cluster:
             server: "http://127.0.0.1:7777"
+            insecure-skip-tls-verify: true
         contexts:
         - name: fleet
           context:

@@ -6,7 +6,7 @@ mod support;
 use std::io::{BufRead, BufReader};
 
 use serde_json::Value;
-use support::{Fleet, SHOP};
+use support::Fleet;
 use ureq::{Agent, Body, http::Response};
 
 const BASES: &str = "/apis/serverless.alipay.com/v1alpha1/namespaces/default/bases";
@@ -44,10 +44,10 @@ fn a_watch_begins_with_what_is_there_and_says_where_that_ends() {
 fn a_watch_ends_when_it_was_asked_to_and_says_how_far_it_came() {
     let fleet = Fleet::open();
     fleet.join("a");
-    let events: Vec<Value> = watch(&fleet, "resourceVersion=1&allowWatchBookmarks=true&timeoutSeconds=1").collect();
+    let events: Vec<Value> = watch(&fleet, "resourceVersion=2&allowWatchBookmarks=true&timeoutSeconds=1").collect();
     assert_eq!(
         (events.len(), &events[0]["type"], &events[0]["object"]["metadata"]["resourceVersion"]),
-        (1, &"BOOKMARK".into(), &"1".into())
+        (1, &"BOOKMARK".into(), &"2".into())
     );
 }
 
@@ -99,7 +99,11 @@ fn what_is_there_is_said_to_everybody_and_what_is_measured_to_who_may_look() {
     for path in ["/healthz", "/livez", "/readyz"] {
         assert_eq!(get(&fleet, path).status().as_u16(), 200);
     }
-    fleet.apply(SHOP);
+    let shop = r#"{"apiVersion":"serverless.alipay.com/v1alpha1","kind":"ModuleDeployment","metadata":{"name":"shop"},"spec":{"baseDeploymentName":"default","template":{"spec":{"module":{"name":"shop","version":"1.0.0","url":"http://packages/shop.wasm"}}}}}"#;
+    let path = BASES.replace("bases", "moduledeployments");
+    let made =
+        agent().post(format!("{}{path}", fleet.address)).header("authorization", "Bearer root").content_type("application/json").send(shop);
+    assert_eq!(made.unwrap().status().as_u16(), 201);
     let as_token = |path: &str, token: &str| {
         agent().get(format!("{}{path}", fleet.address)).header("authorization", format!("Bearer {token}")).call().unwrap()
     };

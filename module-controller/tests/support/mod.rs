@@ -15,6 +15,7 @@ use module_controller::{
     listen,
     store::{Memory, Store, Stored},
 };
+use rustls::{ServerConfig, pki_types::PrivateKeyDer};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +25,7 @@ pub(crate) struct Fleet {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) events: Events,
     pub(crate) address: String,
+    authority: Option<PathBuf>,
     runtime: Runtime,
     end: CancellationToken,
 }
@@ -60,6 +62,15 @@ impl From<Output> for Said {
 impl Fleet {
     /// With these tokens; the first goes into the kubeconfig.
     pub(crate) fn with(tokens: &str, settings: impl FnOnce(Settings) -> Settings) -> Self {
+        Self::serve(tokens, settings, false)
+    }
+
+    /// The same over TLS: in the clear `kubectl` shows no token.
+    pub(crate) fn over_tls(tokens: &str) -> Self {
+        Self::serve(tokens, |settings| settings, true)
+    }
+
+    fn serve(tokens: &str, settings: impl FnOnce(Settings) -> Settings, encrypted: bool) -> Self {
         let runtime = Runtime::new().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let (store, events, end) = (Arc::new(Memory::new()), Events::default(), CancellationToken::new());
@@ -69,9 +80,10 @@ impl Fleet {
         let audit = Audit::file(&folder.path().join("audit.log")).unwrap();
         let set = settings(Settings { access, audit, events: events.clone(), end: end.clone(), ..Settings::default() });
         let router = api(store.clone(), set);
-        let serving = runtime.block_on(listen::serve(router, "127.0.0.1:0".parse().unwrap(), None, end.clone())).unwrap();
-        let address = format!("http://{}", serving.address());
-        let fleet = Self { folder, store, events, address, runtime, end };
+        let (tls, authority) = if encrypted { certificate(folder.path()) } else { (None, None) };
+        let serving = runtime.block_on(listen::serve(router, "127.0.0.1:0".parse().unwrap(), tls, end.clone())).unwrap();
+        let address = format!("{}://{}", if encrypted { "https" } else { "http" }, serving.address());
+        let fleet = Self { folder, store, events, address, authority, runtime, end };
         fleet.kubeconfig("kubeconfig", token);
         fleet
     }
@@ -82,7 +94,7 @@ impl Fleet {
 
     pub(crate) fn kubeconfig(&self, name: &str, token: Option<String>) -> PathBuf {
         let path = self.folder.path().join(name);
-        Kubeconfig { server: self.address.clone(), token, authority: None }.write(&path).unwrap();
+        Kubeconfig { server: self.address.clone(), token, authority: self.authority.clone() }.write(&path).unwrap();
         path
     }
 
@@ -135,7 +147,10 @@ impl Fleet {
         self.act(Kind::ModuleDeployment, name, |document| {
             let Document::ModuleDeployment(deployment) = document else { panic!() };
             deployment.status.ready_replicas = 2;
-            let condition = Condition { kind: "Available".to_owned(), status: Truth::True, ..Condition::default() };
+            // What is said of an earlier generation is no answer to who waits.
+            let observed_generation = deployment.metadata.generation;
+            deployment.status.observed_generation = observed_generation;
+            let condition = Condition { kind: "Available".to_owned(), status: Truth::True, observed_generation, ..Condition::default() };
             deployment.status.conditions = vec![condition];
         });
     }
@@ -163,6 +178,21 @@ impl Fleet {
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
+}
+
+/// A certificate for this machine, and the file by which clients know it.
+fn certificate(folder: &Path) -> (Option<Arc<ServerConfig>>, Option<PathBuf>) {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    let path = folder.join("authority.pem");
+    fs::write(&path, made.cert.pem()).unwrap();
+    (Some(Arc::new(config)), Some(path))
 }
 
 impl Drop for Fleet {

@@ -7,8 +7,8 @@
 //!
 //! [`Scenario`] is the same without faults, for one question at a time.
 //!
-//! It uses the controller as the program does, [`fleet::Controller`]; only its surroundings are of its own: [`base`], [`store`], and
-//! in [`world`] the network, the users and time.
+//! It uses the controller as the program does, [`fleet::Controller`]; only its surroundings are of its own: bases, a store,
+//! the network, the users and time.
 
 #![forbid(unsafe_code)]
 

@@ -123,6 +123,9 @@ impl Options {
             let message = format!("anybody who reaches {} could run code on every base; give it --token-file, or --client-ca", self.listen);
             return Err(message.into());
         }
+        if !access.tokens.is_empty() && self.tls_cert.is_none() {
+            tracing::warn!("tokens go in the clear, and kubectl sends none that way: give it --tls-cert and --tls-key");
+        }
         Ok((access, shown))
     }
 

@@ -14,8 +14,9 @@ use crate::{context::Context, error::Error, humanise::printable, style};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Creates what is not there yet, and changes what is: only the fields that the documents set, and those they
-set before and do not any more (server-side apply, as `arkctl`). A field that somebody else has set to another value is
-a conflict, and nothing of the document is applied. All documents are read before the first one is sent.
+set before and do not any more (server-side apply, as `arkctl`). A field that somebody else has set to
+another value is a conflict, and nothing of the document is applied. All documents are read before the
+first one is sent.
 
 A deployment of one module on all bases of a base deployment:
   apiVersion: serverless.alipay.com/v1alpha1

@@ -16,8 +16,9 @@ use super::{
 use crate::{context::Context, error::Error, humanise::printable, progress::Live};
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "A deployment goes once its instances are removed from their bases, each with its requests under way ended first. A
-module that is deleted is made anew where its deployment wants one; a base is forgotten until it reports again.
+#[command(after_help = "A deployment goes once its instances are removed from their bases, each with its requests under way ended
+first. A module that is deleted is made anew where its deployment wants one; a base is forgotten until it
+reports again.
 
 Examples:
   arkctl delete deployment shop

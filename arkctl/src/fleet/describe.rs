@@ -21,13 +21,12 @@ use crate::{
 };
 
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Ends with what belongs to it and the events about it. For programs there is the document itself, as of `arkctl get`.
+#[command(after_help = "Ends with what belongs to it and the events about it. For programs there is the document itself, as of
+`arkctl get`.
 
 Examples:
   arkctl describe deployment shop
-  arkctl describe base base-a"
-)]
+  arkctl describe base base-a")]
 pub(crate) struct Args {
     /// What kind: deployment, replicaset, module or base.
     #[arg(value_parser = described)]

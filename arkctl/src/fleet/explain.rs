@@ -17,14 +17,13 @@ use crate::{
 };
 
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Says how far its rollout is and what it waits for, how each instance stands and why, and of each base whether it could
-run one. A kube-apiserver says nothing of bases; there it is made of what the resources say.
+#[command(after_help = "Says how far its rollout is and what it waits for, how each instance stands and why, and of each base
+whether it could run one. A kube-apiserver says nothing of bases; there it is made of what the resources
+say.
 
 Examples:
   arkctl explain shop
-  arkctl explain shop -o json | jq '.bases[] | select(.verdict != \"takes it\")'"
-)]
+  arkctl explain shop -o json | jq '.bases[] | select(.verdict != \"takes it\")'")]
 pub(crate) struct Args {
     /// The deployment.
     deployment: String,

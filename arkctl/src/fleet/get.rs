@@ -13,17 +13,16 @@ use super::{
 use crate::{context::Context, error::Error, output::Output};
 
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Resources: deployments, replicasets (the revisions of deployments), modules (one instance on one base), bases, events,
-namespaces; also by the names that the API gives them. With --output wide there are more columns, with json or yaml
-whole documents. With --watch every change is a line, or a value with `type` and `object`, until Ctrl-C.
+#[command(after_help = "Resources: deployments, replicasets (the revisions of deployments), modules (one instance on one base),
+bases, events, namespaces; also by the names that the API gives them. With --output wide there are more
+columns, with json or yaml whole documents. With --watch every change is a line, or a value with `type`
+and `object`, until Ctrl-C.
 
 Examples:
   arkctl get deployments
   arkctl get modules -l serverless.alipay.com/module-deployment=shop -o wide
   arkctl get bases -A --watch
-  arkctl get deployment shop -o yaml"
-)]
+  arkctl get deployment shop -o yaml")]
 pub(crate) struct Args {
     /// What is asked for.
     #[arg(value_parser = Resource::named)]
@@ -51,7 +50,8 @@ pub(super) struct Which {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "The same as `arkctl get bases`. A base joins by its option --controller; it is taken out of use by `arkctl drain`.
+#[command(after_help = "The same as `arkctl get bases`. A base joins by its option --controller; it is taken out of use by `arkctl
+drain`.
 
 Examples:
   arkctl bases

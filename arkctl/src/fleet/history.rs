@@ -15,8 +15,8 @@ use crate::{
 };
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "The highest number is the current one; a revision that is returned to gets a new number. As many are kept as the
-deployment's revisionHistoryLimit says.
+#[command(after_help = "The highest number is the current one; a revision that is returned to gets a new number. As many are kept
+as the deployment's revisionHistoryLimit says.
 
 Example:
   arkctl rollout history shop")]

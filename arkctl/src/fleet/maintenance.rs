@@ -40,15 +40,13 @@ pub(crate) struct UncordonArgs {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "The base takes no modules any more, and gives away those it has: each comes up on another base first, and then goes
-from here, with its requests under way ended. Where no other base has room it stays, and `arkctl explain` of its
-deployment says so. Modules that run on every base just go.
+#[command(after_help = "The base takes no modules any more, and gives away those it has: each comes up on another base first, and
+then goes from here, with its requests under way ended. Where no other base has room it stays, and `arkctl
+explain` of its deployment says so. Modules that run on every base just go.
 
 Examples:
   arkctl drain base-a && systemctl restart base-a && arkctl uncordon base-a
-  arkctl drain base-a --timeout 5m"
-)]
+  arkctl drain base-a --timeout 5m")]
 pub(crate) struct DrainArgs {
     /// The base.
     base: String,

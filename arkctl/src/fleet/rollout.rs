@@ -47,17 +47,16 @@ enum Command {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "On a terminal there is a line for each batch that is done and a bar for the one under way: what is available, what is
-there and not available yet, what is to come. Elsewhere there are plain lines. Exit code 0 means that everything runs as
-wanted; 1 that the rollout failed, was given up or returned to the revision before, or that the time is over. A rollout
-that is paused or waits to be confirmed is waited for.
+#[command(after_help = "On a terminal there is a line for each batch that is done and a bar for the one under way: what is
+available, what is there and not available yet, what is to come. Elsewhere there are plain lines. Exit
+code 0 means that everything runs as wanted; 1 that the rollout failed, was given up or returned to the
+revision before, or that the time is over. A rollout that is paused or waits to be confirmed is waited
+for.
 
 Examples:
   arkctl rollout status shop
   arkctl apply -f shop.yaml && arkctl rollout status shop --timeout 10m
-  arkctl rollout status shop --no-wait -o json | jq .state"
-)]
+  arkctl rollout status shop --no-wait -o json | jq .state")]
 struct Status {
     /// The deployment.
     deployment: String,
@@ -94,13 +93,11 @@ struct Resume {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "A rollout waits after its beta, and with `needConfirm` after every batch but the last. Only the batch that is complete
-now is confirmed; one that is completed meanwhile waits for its own confirmation.
+#[command(after_help = "A rollout waits after its beta, and with `needConfirm` after every batch but the last. Only the batch that
+is complete now is confirmed; one that is completed meanwhile waits for its own confirmation.
 
 Example:
-  arkctl rollout confirm shop && arkctl rollout status shop"
-)]
+  arkctl rollout confirm shop && arkctl rollout status shop")]
 struct Confirm {
     /// The deployment.
     deployment: String,
@@ -109,8 +106,8 @@ struct Confirm {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "The revision before comes back on the bases that have the new one already. The new one stays given up until the
-deployment's template changes.
+#[command(after_help = "The revision before comes back on the bases that have the new one already. The new one stays given up
+until the deployment's template changes.
 
 Example:
   arkctl rollout abort shop && arkctl rollout status shop")]
@@ -122,14 +119,12 @@ struct Abort {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "The way back is a rollout like any other, with the batches of the deployment. The file that was applied still says what
-it said: change it too, or the next apply goes forth again.
+#[command(after_help = "The way back is a rollout like any other, with the batches of the deployment. The file that was applied
+still says what it said: change it too, or the next apply goes forth again.
 
 Examples:
   arkctl rollout undo shop
-  arkctl rollout history shop && arkctl rollout undo shop --to-revision 3"
-)]
+  arkctl rollout history shop && arkctl rollout undo shop --to-revision 3")]
 struct Undo {
     /// The deployment.
     deployment: String,
@@ -141,12 +136,11 @@ struct Undo {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "It is a new revision with the same module: each base installs it beside the old instance and switches once it is ready.
+#[command(after_help = "It is a new revision with the same module: each base installs it beside the old instance and switches once
+it is ready.
 
 Example:
-  arkctl rollout restart shop && arkctl rollout status shop"
-)]
+  arkctl rollout restart shop && arkctl rollout status shop")]
 struct Restart {
     /// The deployment.
     deployment: String,

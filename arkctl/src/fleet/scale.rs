@@ -7,7 +7,8 @@ use super::{Where, resource::Resource};
 use crate::{context::Context, error::Error};
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "More instances come up where there is room, and fewer go; no version changes. `arkctl rollout status` follows it.
+#[command(after_help = "More instances come up where there is room, and fewer go; no version changes. `arkctl rollout status`
+follows it.
 
 Examples:
   arkctl scale shop --replicas 5

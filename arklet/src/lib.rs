@@ -20,10 +20,13 @@ mod run;
 pub mod system;
 mod tunnel;
 
+/// The end of a process that somebody asks to end.
+pub use daemon::ending;
+
 pub use agent::{Agent, Builder, now};
 /// The wasm runtime, for a base that adds capabilities of its own.
 #[cfg(feature = "wasm")]
 pub use ark_wasm as wasm;
 pub use identity::Identity;
 pub use options::Options;
-pub use run::{ending, run};
+pub use run::run;

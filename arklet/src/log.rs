@@ -1,29 +1,21 @@
 //! A log in a file, bounded: where it is full it is set aside, and the oldest set aside goes.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs,
     io::{self, Write},
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// How large a file of the log becomes.
-const FULL_BYTES: u64 = 16 << 20;
-/// How many that are full are kept, as `PATH.1` (the latest) and so on.
-const KEPT: u32 = 3;
+use daemon::Rotated;
 
 /// A file that every line is appended to. It belongs to one process, which bounds it.
 #[derive(Debug)]
-pub(crate) struct LogFile {
-    path: PathBuf,
-    full_bytes: u64,
-    open: Mutex<Open>,
-}
+pub(crate) struct LogFile(Mutex<Open>);
 
 #[derive(Debug)]
 struct Open {
-    file: File,
-    bytes: u64,
+    file: Rotated,
     /// Whether it was said that it cannot be written. It is said again after it could.
     complained: bool,
 }
@@ -34,66 +26,39 @@ impl LogFile {
     /// # Errors
     /// Where it cannot be had.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        Self::bounded(path, Rotated::FULL_BYTES)
+    }
+
+    fn bounded(path: &Path, full_bytes: u64) -> io::Result<Self> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
-        let file = append(path)?;
-        let bytes = file.metadata()?.len();
-        let open = Mutex::new(Open { file, bytes, complained: false });
-        // Where it is stays the same when the process goes to another folder.
-        Ok(Self { path: path.canonicalize()?, full_bytes: FULL_BYTES, open })
+        Ok(Self(Mutex::new(Open { file: Rotated::open(path, full_bytes)?, complained: false })))
     }
 
     fn held(&self) -> MutexGuard<'_, Open> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn set_aside(&self, number: u32) -> PathBuf {
-        let mut name = self.path.clone().into_os_string();
-        name.push(format!(".{number}"));
-        name.into()
-    }
-
-    /// A new file, and the full one aside.
-    fn rotate(&self) -> io::Result<File> {
-        for number in (1..KEPT).rev() {
-            match fs::rename(self.set_aside(number), self.set_aside(number + 1)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        fs::rename(&self.path, self.set_aside(1))?;
-        append(&self.path)
-    }
-
-    fn append(&self, open: &mut Open, line: &[u8]) -> io::Result<()> {
-        let bytes = line.len() as u64;
-        if open.bytes > 0 && open.bytes.saturating_add(bytes) > self.full_bytes {
-            match self.rotate() {
-                Ok(file) => open.file = file,
-                // Bounded before complete: a log must not fill the disk.
-                Err(_) => open.file.set_len(0)?,
-            }
-            open.bytes = 0;
-        }
-        open.file.write_all(line)?;
-        open.bytes = open.bytes.saturating_add(bytes);
-        Ok(())
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn append(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).open(path)
+impl Open {
+    fn append(&mut self, line: &[u8]) -> io::Result<()> {
+        if self.file.make_room(line).is_err() {
+            // Bounded before complete: a log must not fill the disk.
+            self.file.clear()?;
+        }
+        self.file.append(line)
+    }
 }
 
 /// Takes whole lines, each in one call. Never fails: nobody who logs could do anything about it, so that is said once on standard error.
 impl Write for &LogFile {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut open = self.held();
-        match self.append(&mut open, line) {
+        match open.append(line) {
             Ok(()) => open.complained = false,
             Err(error) if !open.complained => {
-                eprintln!("arklet: could not write the log to {}, and lines of it are lost: {error}", self.path.display());
+                eprintln!("arklet: could not write the log to {}, and lines of it are lost: {error}", open.file.path().display());
                 open.complained = true;
             }
             Err(_) => {}
@@ -111,7 +76,7 @@ mod tests {
     use super::*;
 
     fn log(folder: &Path, full_bytes: u64) -> LogFile {
-        LogFile { full_bytes, ..LogFile::open(&folder.join("logs/of/arklet.log")).unwrap() }
+        LogFile::bounded(&folder.join("logs/of/arklet.log"), full_bytes).unwrap()
     }
 
     fn read(folder: &Path, name: &str) -> Option<String> {

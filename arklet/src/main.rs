@@ -4,8 +4,9 @@
 
 use std::process::ExitCode;
 
-use arklet::options::{Options, Problem};
+use arklet::options::Options;
 use clap::Parser;
+use daemon::Problem;
 
 /// How the threads of the API rank against those that serve requests, from 0 (the same) to 19.
 const MANAGEMENT_NICE: i32 = 5;

@@ -1,15 +1,17 @@
 //! What the command line says, checked before anything starts.
 
-use std::{fmt, fs, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use ark_model::Activation;
 use clap::{Parser, ValueEnum};
+use daemon::{Problem, tls};
 use http::{HeaderValue, Uri};
-use rustls::{
-    ClientConfig, RootCertStore, ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-    server::WebPkiClientVerifier,
-};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use crate::{
     Agent, Builder, Identity,
@@ -18,22 +20,6 @@ use crate::{
     packages::{Bounds, Keys},
     tunnel::{self, Token},
 };
-
-/// Anything that keeps a base from running, in words for whoever started it.
-#[derive(Debug)]
-pub struct Problem(String);
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl From<String> for Problem {
-    fn from(problem: String) -> Self {
-        Self(problem)
-    }
-}
 
 /// A base: a process that hosts modules, installed, upgraded and removed while they serve.
 ///
@@ -177,27 +163,19 @@ impl Options {
     /// # Errors
     /// Where the file cannot be written.
     pub fn start_log(&self) -> Result<(), Problem> {
-        use std::io::IsTerminal;
-        let log = tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::new(&self.log));
         match &self.log_file {
             Some(path) => {
                 let file = LogFile::open(path).map_err(|error| format!("could not log to {}: {error}", path.display()))?;
+                let log = tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::new(&self.log));
                 log.with_writer(Arc::new(file)).with_ansi(false).init();
             }
-            None => {
-                let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-                log.with_writer(io::stderr).with_ansi(colours).init();
-            }
+            None => daemon::log::to_stderr(&self.log),
         }
         Ok(())
     }
 
     pub(crate) fn data_dir(&self) -> PathBuf {
-        self.data_dir.clone().unwrap_or_else(|| {
-            let home = std::env::var_os("XDG_DATA_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
-            let home = home.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share")));
-            home.unwrap_or_else(|| PathBuf::from("/var/lib")).join("arklet")
-        })
+        self.data_dir.clone().unwrap_or_else(|| daemon::home::data_dir("arklet"))
     }
 
     pub(crate) fn threads(&self) -> usize {
@@ -205,7 +183,7 @@ impl Options {
     }
 
     pub(crate) fn access(&self) -> Result<Access, Problem> {
-        let from_file = self.token_file.as_ref().map(read).transpose()?;
+        let from_file = self.token_file.as_deref().map(tls::read).transpose()?;
         let token = from_file.map_or_else(|| self.token.clone(), |bytes| Some(String::from_utf8_lossy(&bytes).trim().to_owned()));
         for (option, token) in [("the token", &token), ("--read-token", &self.read_token)] {
             if token.as_deref().is_some_and(|token| token.trim().is_empty()) {
@@ -262,10 +240,10 @@ impl Options {
             (None, None) => None,
         };
         let roots = match &self.controller_ca {
-            Some(path) => authority_in(path)?,
+            Some(path) => tls::roots(path)?,
             None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
         };
-        let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        let tls = ClientConfig::builder_with_provider(tls::provider())
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?
             .with_root_certificates(roots)
@@ -276,29 +254,12 @@ impl Options {
     }
 
     pub(crate) fn tls(&self) -> Result<Tls, Problem> {
-        let config = |certificate: &Option<PathBuf>, key: &Option<PathBuf>, authority: &Option<PathBuf>, protocols: &[&str]| {
-            let (Some(certificate), Some(key)) = (certificate, key) else { return Ok::<_, Problem>(None) };
-            let chain = certificates(certificate)?;
-            let key =
-                PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|error| format!("{} has no private key: {error}", key.display()))?;
-            let builder = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-                .with_safe_default_protocol_versions()
-                .map_err(|error| error.to_string())?;
-            let builder = match authority {
-                None => builder.with_no_client_auth(),
-                Some(path) => {
-                    let provider = Arc::new(rustls::crypto::ring::default_provider());
-                    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(authority_in(path)?), provider).build();
-                    builder.with_client_cert_verifier(verifier.map_err(|error| format!("{}: {error}", path.display()))?)
-                }
-            };
-            let mut config = builder.with_single_cert(chain, key).map_err(|error| format!("{}: {error}", certificate.display()))?;
-            config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-            Ok(Some(Arc::new(config)))
+        let config = |certificate: &Option<PathBuf>, key: &Option<PathBuf>, authority: Option<&Path>| {
+            certificate.as_deref().zip(key.as_deref()).map(|(certificate, key)| tls::server(certificate, key, authority)).transpose()
         };
         Ok(Tls {
-            api: config(&self.api_cert, &self.api_key, &self.api_client_ca, &["h2", "http/1.1"])?,
-            gateway: config(&self.gateway_cert, &self.gateway_key, &None, &["h2", "http/1.1"])?,
+            api: config(&self.api_cert, &self.api_key, self.api_client_ca.as_deref())?,
+            gateway: config(&self.gateway_cert, &self.gateway_key, None)?,
         })
     }
 }
@@ -317,25 +278,4 @@ fn label(text: &str) -> Result<(String, String), String> {
         return Err("a label has to have a key".to_owned());
     }
     Ok((key.trim().to_owned(), value.trim().to_owned()))
-}
-
-fn authority_in(path: &PathBuf) -> Result<RootCertStore, Problem> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(path)? {
-        roots.add(certificate).map_err(|error| format!("{}: {error}", path.display()))?;
-    }
-    Ok(roots)
-}
-
-fn read(path: &PathBuf) -> Result<Vec<u8>, Problem> {
-    fs::read(path).map_err(|error| format!("could not read {}: {error}", path.display()).into())
-}
-
-fn certificates(path: &PathBuf) -> Result<Vec<CertificateDer<'static>>, Problem> {
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(path)?).collect();
-    match chain {
-        Ok(chain) if !chain.is_empty() => Ok(chain),
-        Ok(_) => Err(format!("{} has no certificate", path.display()).into()),
-        Err(error) => Err(format!("{} has no certificate that can be read: {error}", path.display()).into()),
-    }
 }

@@ -1,14 +1,15 @@
 //! A base from its options to its end: what every shell around the agent does.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
+use daemon::Problem;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Builder, heartbeat,
     http::{self, Access},
     modules_dir,
-    options::{Options, Problem},
+    options::Options,
     tunnel,
 };
 
@@ -22,13 +23,13 @@ const GOODBYE: Duration = Duration::from_secs(30);
 pub async fn run(options: Options, kinds: impl FnOnce(Builder) -> Builder, ending: CancellationToken) -> Result<(), Problem> {
     let access = options.access()?;
     let tls = options.tls()?;
-    let files = options.modules_dir.as_deref().map(modules_dir::orders).transpose().map_err(problem)?.unwrap_or_default();
-    let agent = kinds(options.builder()?).build().map_err(problem)?;
+    let files = options.modules_dir.as_deref().map(modules_dir::orders).transpose().map_err(Problem::of)?.unwrap_or_default();
+    let agent = kinds(options.builder()?).build().map_err(Problem::of)?;
     let tunnel = options.tunnel(&agent.view().identity)?;
     let end = CancellationToken::new();
-    let gateway = agent.gateway.serve(options.gateway, options.threads(), tls.gateway.as_ref()).map_err(problem)?;
+    let gateway = agent.gateway.serve(options.gateway, options.threads(), tls.gateway.as_ref()).map_err(Problem::of)?;
     agent.set_gateway_address(gateway.local_addr());
-    let api = http::serve(http::router(Arc::clone(&agent), access), options.listen, tls.api, end.clone()).await.map_err(problem)?;
+    let api = http::serve(http::router(Arc::clone(&agent), access), options.listen, tls.api, end.clone()).await.map_err(Problem::of)?;
     let version = env!("CARGO_PKG_VERSION");
     tracing::info!(version, %api, gateway = %gateway.local_addr(), data = %options.data_dir().display(), "the base is up");
     if let Some(path) = &options.log_file {
@@ -63,33 +64,4 @@ pub async fn run(options: Options, kinds: impl FnOnce(Builder) -> Builder, endin
         tunnel.abort();
     }
     Ok(())
-}
-
-fn problem(error: impl fmt::Display) -> Problem {
-    error.to_string().into()
-}
-
-/// Cancelled when somebody asks the process to end, by `SIGINT` or `SIGTERM`; asked twice, it ends at once.
-///
-/// # Errors
-/// Where signals cannot be listened for.
-pub fn ending() -> Result<CancellationToken, Problem> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let listen = |kind| signal(kind).map_err(|error| Problem::from(format!("could not listen for signals: {error}")));
-    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
-    let ending = CancellationToken::new();
-    let asked = ending.clone();
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            if asked.is_cancelled() {
-                std::process::exit(130);
-            }
-            asked.cancel();
-        }
-    });
-    Ok(ending)
 }

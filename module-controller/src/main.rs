@@ -5,10 +5,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use module_controller::{
-    options::{Options, Problem},
-    run,
-};
+use daemon::{Problem, ending};
+use module_controller::{options::Options, run};
 
 fn main() -> ExitCode {
     let options = Options::parse();
@@ -18,7 +16,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return complain(&Problem::from(format!("could not start: {error}"))),
     };
-    match runtime.block_on(async { run::run(options, run::ending()?).await }) {
+    match runtime.block_on(async { run::run(options, ending()?).await }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => complain(&problem),
     }

@@ -1,39 +1,19 @@
 //! What the command line says, checked before anything starts.
 
 use std::{
-    fmt, fs, io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use clap::Parser;
-use rustls::{
-    RootCertStore, ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-    server::WebPkiClientVerifier,
-};
+use daemon::{Problem, tls};
+use rustls::ServerConfig;
 
 use crate::{
     api::{Access, Audit, Role, Token},
     kubeconfig::Kubeconfig,
 };
-
-/// Anything that keeps a controller from running, in words for whoever started it.
-#[derive(Debug)]
-pub struct Problem(String);
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl From<String> for Problem {
-    fn from(problem: String) -> Self {
-        Self(problem)
-    }
-}
 
 /// The fleet's controller: which modules run on which bases, and how one version follows another.
 ///
@@ -89,18 +69,11 @@ impl Options {
 
     /// Logs as `--log` says.
     pub fn start_log(&self) {
-        use std::io::IsTerminal;
-        let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        let filter = tracing_subscriber::EnvFilter::new(&self.log);
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours).init();
+        daemon::log::to_stderr(&self.log);
     }
 
     pub(crate) fn data_dir(&self) -> PathBuf {
-        self.data_dir.clone().unwrap_or_else(|| {
-            let home = std::env::var_os("XDG_DATA_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
-            let home = home.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share")));
-            home.unwrap_or_else(|| PathBuf::from("/var/lib")).join("module-controller")
-        })
+        self.data_dir.clone().unwrap_or_else(|| daemon::home::data_dir("module-controller"))
     }
 
     /// Who may do what, and the token that goes into the kubeconfig: the first that allows the most.
@@ -108,7 +81,7 @@ impl Options {
         let tokens = match &self.token_file {
             None => Vec::new(),
             Some(path) => {
-                let text = String::from_utf8_lossy(&read(path)?).into_owned();
+                let text = String::from_utf8_lossy(&tls::read(path)?).into_owned();
                 Token::read(&text).map_err(|problem| format!("{}: {problem}", path.display()))?
             }
         };
@@ -150,38 +123,7 @@ impl Options {
     }
 
     pub(crate) fn tls(&self) -> Result<Option<Arc<ServerConfig>>, Problem> {
-        let (Some(certificate), Some(key)) = (&self.tls_cert, &self.tls_key) else { return Ok(None) };
-        let chain = certificates(certificate)?;
-        let key = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|error| format!("{} has no private key: {error}", key.display()))?;
-        let provider = || Arc::new(rustls::crypto::ring::default_provider());
-        let builder =
-            ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
-        let builder = match &self.client_ca {
-            None => builder.with_no_client_auth(),
-            Some(path) => {
-                let mut roots = RootCertStore::empty();
-                for certificate in certificates(path)? {
-                    roots.add(certificate).map_err(|error| format!("{}: {error}", path.display()))?;
-                }
-                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build();
-                builder.with_client_cert_verifier(verifier.map_err(|error| format!("{}: {error}", path.display()))?)
-            }
-        };
-        let mut config = builder.with_single_cert(chain, key).map_err(|error| format!("{}: {error}", certificate.display()))?;
-        config.alpn_protocols = ["h2", "http/1.1"].map(|protocol| protocol.as_bytes().to_vec()).into();
-        Ok(Some(Arc::new(config)))
-    }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Problem> {
-    fs::read(path).map_err(|error| format!("could not read {}: {error}", path.display()).into())
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Problem> {
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(path)?).collect();
-    match chain {
-        Ok(chain) if !chain.is_empty() => Ok(chain),
-        Ok(_) => Err(format!("{} has no certificate", path.display()).into()),
-        Err(error) => Err(format!("{} has no certificate that can be read: {error}", path.display()).into()),
+        let pair = self.tls_cert.as_deref().zip(self.tls_key.as_deref());
+        pair.map(|(certificate, key)| tls::server(certificate, key, self.client_ca.as_deref())).transpose()
     }
 }

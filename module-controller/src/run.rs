@@ -1,14 +1,15 @@
 //! A controller from its options to its end.
 
-use std::{fmt, fs, sync::Arc};
+use std::{fs, sync::Arc};
 
+use daemon::Problem;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{self, Events, Metered, Metrics, Settings},
     engine::{self, Counts, Start},
     listen,
-    options::{Options, Problem},
+    options::Options,
     store::{Postgres, Sqlite, Store},
 };
 
@@ -32,7 +33,7 @@ pub async fn run(options: Options, ending: CancellationToken) -> Result<(), Prob
         end: end.clone(),
     });
     let settings = Settings { access, audit: options.audit()?, events, metrics, end: end.clone(), others, ..Settings::default() };
-    let serving = listen::serve(api::api(store, settings), options.listen, tls, end.clone()).await.map_err(problem)?;
+    let serving = listen::serve(api::api(store, settings), options.listen, tls, end.clone()).await.map_err(Problem::of)?;
     let kubeconfig = options.write_kubeconfig(serving.address(), token)?;
     let version = env!("CARGO_PKG_VERSION");
     tracing::info!(version, api = %serving.address(), data = %data.display(), kubeconfig = %kubeconfig.display(), "the controller is up");
@@ -40,42 +41,13 @@ pub async fn run(options: Options, ending: CancellationToken) -> Result<(), Prob
     tracing::info!("ending: no new connections, and the last requests are answered");
     end.cancel();
     serving.ended().await;
-    acting.await.map_err(problem)?;
+    acting.await.map_err(Problem::of)?;
     Ok(())
 }
 
 async fn open(options: &Options) -> Result<Arc<dyn Store>, Problem> {
     Ok(match &options.database {
-        Some(url) => Arc::new(Postgres::connect(url).await.map_err(problem)?),
-        None => Arc::new(Sqlite::open(&options.data_dir()).map_err(problem)?),
+        Some(url) => Arc::new(Postgres::connect(url).await.map_err(Problem::of)?),
+        None => Arc::new(Sqlite::open(&options.data_dir()).map_err(Problem::of)?),
     })
-}
-
-fn problem(error: impl fmt::Display) -> Problem {
-    error.to_string().into()
-}
-
-/// Cancelled when somebody asks the process to end, by `SIGINT` or `SIGTERM`; asked twice, it ends at once.
-///
-/// # Errors
-/// Where signals cannot be listened for.
-pub fn ending() -> Result<CancellationToken, Problem> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let listen = |kind| signal(kind).map_err(|error| Problem::from(format!("could not listen for signals: {error}")));
-    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
-    let ending = CancellationToken::new();
-    let asked = ending.clone();
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            if asked.is_cancelled() {
-                std::process::exit(130);
-            }
-            asked.cancel();
-        }
-    });
-    Ok(ending)
 }

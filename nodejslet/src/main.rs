@@ -19,8 +19,9 @@ mod unit;
 use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use ark_node::Isolation;
-use arklet::options::{Options, Problem};
+use arklet::options::Options;
 use clap::Parser;
+use daemon::Problem;
 use gateway::Endpoint;
 
 use crate::{

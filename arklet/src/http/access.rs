@@ -1,6 +1,6 @@
 //! Who may use the API: anybody on this machine unless told otherwise, then only who shows a token or a certificate.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use ark_model::{Failure, Reason};
 use axum::{
@@ -49,7 +49,7 @@ impl Access {
         }
         if self.is_open() {
             // No browser may be talked into calling a base on its own machine: neither by a page's script, nor by a name that leads here.
-            return if headers.contains_key(header::ORIGIN) || names_another_host(headers) {
+            return if daemon::page::may_have_sent(headers) {
                 refused("a web page may not call this base; set a token to allow it")
             } else {
                 Ok(())
@@ -78,13 +78,6 @@ fn same(a: &str, b: &str) -> bool {
 }
 
 /// A name with a dot that is not this machine: what a page of that name would send after its name was made to lead here.
-fn names_another_host(headers: &HeaderMap) -> bool {
-    let Some(host) = headers.get(header::HOST).and_then(|host| host.to_str().ok()) else { return false };
-    let name = host.rsplit_once(':').filter(|(name, _)| !name.contains(':') || name.ends_with(']')).map_or(host, |(name, _)| name);
-    let bare = name.trim_start_matches('[').trim_end_matches(']');
-    bare.contains('.') && bare.parse::<IpAddr>().is_err() && !bare.ends_with(".localhost")
-}
-
 fn needed(method: &Method, path: &str) -> Rights {
     let reads = *method == Method::GET || *method == Method::HEAD || commands::known(path.trim_start_matches('/')) == Some(true);
     if reads { Rights::Read } else { Rights::Write }

@@ -1,7 +1,5 @@
 //! Who may do what: by token, each with a role. Without tokens, whoever is on this machine may do everything.
 
-use std::net::IpAddr;
-
 use axum::http::{HeaderMap, header};
 use fleet::resource::Kind;
 use serde_json::{Value, json};
@@ -135,8 +133,7 @@ impl Access {
             return Ok(Caller { name: "certificate".to_owned(), role: Role::Admin });
         }
         if self.tokens.is_empty() {
-            // No browser may be talked into calling a controller on its own machine: neither by a page's script, nor by a name that leads here.
-            return if headers.contains_key(header::ORIGIN) || names_another_host(headers) {
+            return if daemon::page::may_have_sent(headers) {
                 Err(Refusal::unauthorized("a web page may not call this controller; give it tokens to allow it"))
             } else {
                 Ok(Caller { name: "local".to_owned(), role: Role::Admin })
@@ -218,14 +215,6 @@ impl Caller {
         };
         json!({"kind": target.kind(), "apiVersion": target.api_version(), "metadata": {"creationTimestamp": null}, "spec": spec, "status": status})
     }
-}
-
-/// A name with a dot that is not this machine: what a page of that name would send after its name was made to lead here.
-fn names_another_host(headers: &HeaderMap) -> bool {
-    let Some(host) = headers.get(header::HOST).and_then(|host| host.to_str().ok()) else { return false };
-    let name = host.rsplit_once(':').filter(|(name, _)| !name.contains(':') || name.ends_with(']')).map_or(host, |(name, _)| name);
-    let bare = name.trim_start_matches('[').trim_end_matches(']');
-    bare.contains('.') && bare.parse::<IpAddr>().is_err() && !bare.ends_with(".localhost")
 }
 
 #[cfg(test)]

@@ -1,33 +1,20 @@
 //! Who changed what: one line of JSON for each request that was to change something, whether it did or not.
 
 use std::{
-    fs::{self, File, OpenOptions},
     io::{self, Write},
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Mutex, PoisonError},
 };
 
+use daemon::Rotated;
 use serde_json::json;
 
 use super::{access::Caller, call::Call, events};
-
-/// How large a file becomes before it is set aside.
-const FULL_BYTES: u64 = 16 << 20;
-/// How many that are full are kept, as `PATH.1` (the latest) and so on.
-const KEPT: u32 = 3;
 
 /// Where it is written.
 #[derive(Debug)]
 pub struct Audit {
     to: Option<Mutex<Rotated>>,
-}
-
-#[derive(Debug)]
-struct Rotated {
-    path: PathBuf,
-    file: File,
-    bytes: u64,
-    full_bytes: u64,
 }
 
 /// What a request came to.
@@ -51,13 +38,11 @@ impl Audit {
     /// # Errors
     /// Where it cannot be opened.
     pub fn file(path: &Path) -> io::Result<Self> {
-        Self::bounded(path, FULL_BYTES)
+        Self::bounded(path, Rotated::FULL_BYTES)
     }
 
     fn bounded(path: &Path, full_bytes: u64) -> io::Result<Self> {
-        let file = append(path)?;
-        let bytes = file.metadata()?.len();
-        Ok(Self { to: Some(Mutex::new(Rotated { path: path.to_owned(), file, bytes, full_bytes })) })
+        Ok(Self { to: Some(Mutex::new(Rotated::open(path, full_bytes)?)) })
     }
 
     pub(crate) fn record(&self, caller: Option<&Caller>, call: &Call, path: &str, code: u16, outcome: &Outcome) {
@@ -74,7 +59,10 @@ impl Audit {
     fn write(&self, line: &str) {
         let written = match &self.to {
             None => io::stderr().write_all(line.as_bytes()),
-            Some(file) => file.lock().unwrap_or_else(PoisonError::into_inner).append(line.as_bytes()),
+            Some(file) => {
+                let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+                file.make_room(line.as_bytes()).and_then(|()| file.append(line.as_bytes()))
+            }
         };
         if let Err(error) = written {
             tracing::error!(%error, line, "the audit log could not be written");
@@ -82,37 +70,10 @@ impl Audit {
     }
 }
 
-impl Rotated {
-    fn append(&mut self, line: &[u8]) -> io::Result<()> {
-        if self.bytes > 0 && self.bytes.saturating_add(line.len() as u64) > self.full_bytes {
-            for number in (1..KEPT).rev() {
-                match fs::rename(self.aside(number), self.aside(number + 1)) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                    _ => {}
-                }
-            }
-            fs::rename(&self.path, self.aside(1))?;
-            self.file = append(&self.path)?;
-            self.bytes = 0;
-        }
-        self.file.write_all(line)?;
-        self.bytes = self.bytes.saturating_add(line.len() as u64);
-        Ok(())
-    }
-
-    fn aside(&self, number: u32) -> PathBuf {
-        let mut name = self.path.clone().into_os_string();
-        name.push(format!(".{number}"));
-        name.into()
-    }
-}
-
-fn append(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).open(path)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ark_model::{Failure, Reason};
 use fleet::{
-    Command, Controller, Outcome, Settings,
+    Command, Controller, Outcome, Settings, Step,
     resource::{Document, Key, Kind, Module, ModuleDeployment, Time, Write},
 };
 
@@ -196,24 +196,19 @@ impl Scenario {
     pub fn settle(&mut self) {
         self.report();
         for _ in 0..ENOUGH {
-            match self.controller.plan(Time(self.now)) {
-                Some((key, Ok(plan))) => {
+            match self.controller.next(Time(self.now)) {
+                None => return,
+                Some(Step::Plan(key, plan)) => {
                     self.told.extend(plan.notes.into_iter().map(|note| (note.reason, note.message)));
                     if !self.commit(plan.writes) {
                         self.controller.again(key);
                     }
                 }
-                Some((key, Err(faults))) => panic!("the plan for {key} must not be carried out: {faults:?}"),
-                None => {
-                    let gone = self.controller.gone(Time(self.now));
-                    if !gone.is_empty() {
-                        self.commit(gone);
-                        continue;
-                    }
-                    let orders = self.controller.orders(Time(self.now));
-                    if orders.is_empty() {
-                        return;
-                    }
+                Some(Step::Refused(key, faults)) => panic!("the plan for {key} must not be carried out: {faults:?}"),
+                Some(Step::Note(writes)) => {
+                    self.commit(writes);
+                }
+                Some(Step::Order(orders)) => {
                     for (base, order) in orders {
                         let write = self.controller.sent(&order, Time(self.now));
                         self.commit(write.into_iter().collect());

@@ -8,7 +8,7 @@ use std::{
 
 use ark_model::{Failure, Fence, Reason, report::BaseReport};
 use fleet::{
-    Command, Controller, Order, Outcome, Settings, observe,
+    Command, Controller, Order, Outcome, Settings, Step, observe,
     resource::{
         Document, Key, Kind, ModuleDeployment, ModuleInfo, Phase, Progress, RollbackTo, SchedulingPolicy, Time, UpgradePolicy, Write, label,
     },
@@ -262,25 +262,20 @@ impl Simulation {
     /// The controller does all it can.
     fn work(&mut self) -> Result<(), Violation> {
         for _ in 0..1_000 {
-            match self.controller.plan(Time(self.now)) {
-                Some((key, Ok(plan))) => {
+            match self.controller.next(Time(self.now)) {
+                None => return Ok(()),
+                Some(Step::Plan(key, plan)) => {
                     if !self.commit(plan.writes) {
                         self.controller.again(key);
                     }
                 }
-                Some((key, Err(faults))) => {
+                Some(Step::Refused(key, faults)) => {
                     return Err(self.wrong(format!("the plan for {key} must not be carried out: {faults:?} {}", self.instances())));
                 }
-                None => {
-                    let gone = self.controller.gone(Time(self.now));
-                    if !gone.is_empty() {
-                        self.commit(gone);
-                        continue;
-                    }
-                    let orders = self.controller.orders(Time(self.now));
-                    if orders.is_empty() {
-                        return Ok(());
-                    }
+                Some(Step::Note(writes)) => {
+                    self.commit(writes);
+                }
+                Some(Step::Order(orders)) => {
                     for (key, order) in orders {
                         let write = self.controller.sent(&order, Time(self.now));
                         self.commit(write.into_iter().collect());

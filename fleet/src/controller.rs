@@ -4,7 +4,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
-    time::Duration,
 };
 
 use ark_model::{Fence, report::BaseReport};
@@ -28,6 +27,19 @@ pub enum Outcome {
     Failed(ark_model::Failure),
     /// Nobody knows: the base was not reached, or the answer was lost. Its next report tells.
     Unknown,
+}
+
+/// What to do next.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Carry out the plan for a deployment.
+    Plan(Key, Plan),
+    /// Nothing for this deployment: what was planned must not be carried out.
+    Refused(Key, Vec<Fault>),
+    /// Write what was observed.
+    Note(Vec<Write>),
+    /// Send these orders, each to its base. Until [`Controller::ended`] says so they count as under way.
+    Order(Vec<(Key, Order)>),
 }
 
 /// What a base said last.
@@ -179,22 +191,6 @@ impl Controller {
         writes
     }
 
-    /// What to write about instances that are to go and that their bases, by what they said last, do not have any more. To be asked once
-    /// there is nothing to plan, before [`Controller::orders`].
-    #[must_use]
-    pub fn gone(&self, now: Time) -> Vec<Write> {
-        let bases = self.undriven.iter().filter(|base| !self.stale.contains(base));
-        let heard = bases.filter_map(|base| Some((base, self.heard.get(base)?)));
-        let writes = heard.flat_map(|(base, heard)| {
-            let busy = self.busy.get(base);
-            let is_busy = move |instance: &Key| busy.is_some_and(|busy| busy.values().flatten().any(|key| key == instance));
-            let going = self.world.instances_on(base).filter(|module| module.metadata.is_going());
-            let going = going.filter(move |module| !is_busy(&module.metadata.key()));
-            going.filter_map(move |module| observe::gone(module, &heard.report, heard.api.is_empty(), now))
-        });
-        writes.collect()
-    }
-
     /// What to write about bases that have been silent for too long at `now`.
     #[must_use]
     pub fn silent(&self, now: Time) -> Vec<Write> {
@@ -253,8 +249,38 @@ impl Controller {
         self.dirty.insert(deployment);
     }
 
+    /// What to do next, until there is nothing: what has been written has to be told by [`Controller::stored`] before it is asked again.
+    pub fn next(&mut self, now: Time) -> Option<Step> {
+        if let Some((key, planned)) = self.plan(now) {
+            return Some(match planned {
+                Ok(plan) => Step::Plan(key, plan),
+                Err(faults) => Step::Refused(key, faults),
+            });
+        }
+        let gone = self.gone(now);
+        if !gone.is_empty() {
+            return Some(Step::Note(gone));
+        }
+        let orders = self.orders(now);
+        (!orders.is_empty()).then_some(Step::Order(orders))
+    }
+
+    /// What to write about instances that are to go and that their bases, by what they said last, do not have any more.
+    fn gone(&self, now: Time) -> Vec<Write> {
+        let bases = self.undriven.iter().filter(|base| !self.stale.contains(base));
+        let heard = bases.filter_map(|base| Some((base, self.heard.get(base)?)));
+        let writes = heard.flat_map(|(base, heard)| {
+            let busy = self.busy.get(base);
+            let is_busy = move |instance: &Key| busy.is_some_and(|busy| busy.values().flatten().any(|key| key == instance));
+            let going = self.world.instances_on(base).filter(|module| module.metadata.is_going());
+            let going = going.filter(move |module| !is_busy(&module.metadata.key()));
+            going.filter_map(move |module| observe::gone(module, &heard.report, heard.api.is_empty(), now))
+        });
+        writes.collect()
+    }
+
     /// The orders to send now, each with its base. Until [`Controller::ended`] says so they count as under way.
-    pub fn orders(&mut self, now: Time) -> Vec<(Key, Order)> {
+    fn orders(&mut self, now: Time) -> Vec<(Key, Order)> {
         let mut all = Vec::new();
         for base in std::mem::take(&mut self.undriven) {
             let Some(heard) = self.heard.get(&base) else { continue };
@@ -304,12 +330,6 @@ impl Controller {
             Command::Install(_) | Command::Activate(_) => true,
         };
         observe::refused(module, failure, &self.settings, now).filter(|_| is_its_own)
-    }
-
-    /// How long a base may stay silent.
-    #[must_use]
-    pub fn silence(&self) -> Duration {
-        self.settings.silence
     }
 }
 

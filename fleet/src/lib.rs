@@ -23,7 +23,7 @@ pub mod revision;
 pub mod settings;
 pub mod world;
 
-pub use controller::{Controller, Outcome};
+pub use controller::{Controller, Outcome, Step};
 pub use drive::{Command, Order, drive};
 pub use explain::{Explanation, explain};
 pub use lint::{Fault, lint};

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     placement,
     plan::Plan,
-    resource::{Document, IntOrPercent, Key, Kind, Module, Write, label},
+    resource::{Document, Key, Kind, Module, Write, label},
     world::World,
 };
 
@@ -165,9 +165,7 @@ fn away(world: &World, of: &Key, plan: &Plan) -> Option<Fault> {
             true => ending += 1,
         }
     }
-    let strategy = &next.spec.operation_strategy;
-    let quarter = IntOrPercent::Percent("25%".to_owned());
-    let most = strategy.max_unavailable.as_ref().unwrap_or(&quarter).of(desired).unwrap_or(0).max(1);
+    let most = next.spec.operation_strategy.may_be_away(desired);
     let away = desired.saturating_sub(answering);
     (ending > 0 && away > most).then_some(Fault::TooManyAway { away, desired, most })
 }

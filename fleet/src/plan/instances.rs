@@ -12,17 +12,11 @@ use super::{
 };
 use crate::{
     placement,
-    resource::{Document, IntOrPercent, Key, ModuleReplicaSet, Phase, UpgradePolicy, Write},
+    resource::{Document, Key, ModuleReplicaSet, Phase, UpgradePolicy, Write},
     revision,
 };
 
 impl Planner<'_> {
-    /// How many instances may be away at a time because of us.
-    pub(super) fn may_be_away(&self, desired: u32) -> u32 {
-        let quarter = IntOrPercent::Percent("25%".to_owned());
-        self.next.spec.operation_strategy.max_unavailable.as_ref().unwrap_or(&quarter).of(desired).unwrap_or(0).max(1)
-    }
-
     /// Brings the instances nearer to `aim`.
     pub(super) fn reconcile(&mut self, aim: &Aim<'_>) {
         let all = self.instances.clone();
@@ -90,7 +84,7 @@ impl Planner<'_> {
             return 0;
         }
         let ready = count(all.iter().filter(|instance| instance.live() && instance.ready));
-        let mut may_go = self.may_be_away(aim.desired).saturating_sub(aim.desired.saturating_sub(ready));
+        let mut may_go = self.next.spec.operation_strategy.may_be_away(aim.desired).saturating_sub(aim.desired.saturating_sub(ready));
         let in_place = self.policy() != UpgradePolicy::ScaleupThenScaledown;
         let mut came = 0;
         if in_place {

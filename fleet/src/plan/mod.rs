@@ -1,7 +1,7 @@
 //! What to write next about one deployment: a function of the world and the time.
 //!
 //! A plan goes as far as what is known allows, and is made again when that changes; made twice of the same world, it is the same.
-//! [`instances`] decides which instances come and go, [`progress`] how far the rollout is; here is the frame: revisions, commands,
+//! `instances` decides which instances come and go, `progress` how far the rollout is; here is the frame: revisions, commands,
 //! what is said of it all.
 
 mod instances;

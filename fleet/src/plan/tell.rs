@@ -38,7 +38,7 @@ impl Planner<'_> {
     }
 
     fn say_conditions(&mut self, aim: &Aim<'_>) {
-        let least = aim.desired.saturating_sub(self.may_be_away(aim.desired));
+        let least = aim.desired.saturating_sub(self.next.spec.operation_strategy.may_be_away(aim.desired));
         let (available, desired) = (self.next.status.available_replicas, aim.desired);
         let enough = available >= least && (available > 0 || desired == 0);
         let mut said = vec![(

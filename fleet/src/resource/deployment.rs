@@ -224,6 +224,15 @@ pub struct OperationStrategy {
     pub canary: Vec<CanaryStep>,
 }
 
+impl OperationStrategy {
+    /// How many of `desired` instances may be away at a time because of us; at least one.
+    #[must_use]
+    pub fn may_be_away(&self, desired: u32) -> u32 {
+        let quarter = IntOrPercent::Percent("25%".to_owned());
+        self.max_unavailable.as_ref().unwrap_or(&quarter).of(desired).unwrap_or(0).max(1)
+    }
+}
+
 /// One step of a canary.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]

@@ -8,7 +8,7 @@ use std::{
 };
 
 use fleet::{
-    Controller, Order, Outcome,
+    Controller, Note, Order, Outcome, Step,
     resource::{Key, Kind, Write},
 };
 use tokio::{
@@ -140,7 +140,7 @@ impl<'a> Reigning<'a> {
         match word {
             Word::Report { base, report, api } => {
                 let writes = self.controller.reported(&base, report, &api, now());
-                self.note(writes).await
+                self.note(writes).await?;
             }
             Word::Ended { base, order, outcome, report } => {
                 self.engine.counts.ordered(command(&order), word_of(&outcome));
@@ -149,20 +149,18 @@ impl<'a> Reigning<'a> {
                 }
                 let write = self.controller.ended(&base, &order, &outcome, now());
                 self.note(write.into_iter().collect()).await?;
-                match report {
-                    Some(report) => {
-                        let api = self.engine.links.get(&base).map(|link| link.api()).unwrap_or_default();
-                        let writes = self.controller.reported(&base, report, &api, now());
-                        self.note(writes).await
-                    }
-                    None => Ok(()),
+                if let Some(report) = report {
+                    let api = self.engine.links.get(&base).map(|link| link.api()).unwrap_or_default();
+                    let writes = self.controller.reported(&base, report, &api, now());
+                    self.note(writes).await?;
                 }
             }
         }
+        Ok(())
     }
 
-    /// Writes what was observed. What somebody else has changed meanwhile is observed again with the next report.
-    async fn note(&mut self, writes: Vec<Write>) -> Result<(), Ended> {
+    /// Writes what was observed; says whether all of it was. What somebody else has changed meanwhile is observed again.
+    async fn note(&mut self, writes: Vec<Write>) -> Result<bool, Ended> {
         match self.commit(writes.clone()).await {
             Err(Refused::Overtaken) if writes.len() > 1 => {
                 for write in writes {
@@ -170,9 +168,10 @@ impl<'a> Reigning<'a> {
                         return Err(ended);
                     }
                 }
-                Ok(())
+                Ok(false)
             }
-            Ok(()) | Err(Refused::Overtaken) => Ok(()),
+            Ok(()) => Ok(true),
+            Err(Refused::Overtaken) => Ok(false),
             Err(Refused::Over(ended)) => Err(ended),
         }
     }
@@ -201,37 +200,37 @@ impl<'a> Reigning<'a> {
         let mut overtaken = Vec::new();
         loop {
             let begun = Instant::now();
-            let Some((key, planned)) = self.controller.plan(now()) else {
-                let gone = self.controller.gone(now());
-                if gone.is_empty() {
-                    break;
-                }
-                self.note(gone).await?;
-                continue;
-            };
-            self.engine.counts.planned(begun.elapsed());
-            match planned {
-                Ok(plan) => {
+            let Some(step) = self.controller.next(now()) else { break };
+            match step {
+                Step::Plan(key, plan) => {
+                    self.engine.counts.planned(begun.elapsed());
                     match self.commit(plan.writes).await {
                         Ok(()) => {}
                         // Once its cause is known.
                         Err(Refused::Overtaken) => overtaken.push(key),
                         Err(Refused::Over(ended)) => return Err(ended),
                     }
-                    for note in plan.notes {
-                        if let Some(document) = self.controller.world().document(note.kind, &note.key) {
-                            let severity = if note.warning { Severity::Warning } else { Severity::Normal };
-                            self.engine.events.record(document, severity, note.reason, &note.message);
-                        }
-                    }
+                    self.tell(plan.notes);
                 }
-                Err(faults) => {
+                Step::Refused(key, faults) => {
+                    self.engine.counts.planned(begun.elapsed());
                     self.engine.counts.refused_plans.inc();
                     let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
                     let message = format!("a plan was not carried out, since {}", faults.join("; "));
                     tracing::error!(deployment = %key, "{message}");
-                    if let Some(document) = self.controller.world().document(Kind::ModuleDeployment, &key) {
-                        self.engine.events.record(document, Severity::Warning, "PlanRefused", &message);
+                    self.tell(vec![Note { kind: Kind::ModuleDeployment, key, warning: true, reason: "PlanRefused", message }]);
+                }
+                Step::Note(writes) => {
+                    // What overtook it is read first: it would be said again and again.
+                    if !self.note(writes).await? {
+                        break;
+                    }
+                }
+                Step::Order(orders) => {
+                    let writes = orders.iter().filter_map(|(_, order)| self.controller.sent(order, now())).collect();
+                    self.note(writes).await?;
+                    for (base, order) in orders {
+                        self.send(base, order);
                     }
                 }
             }
@@ -239,13 +238,17 @@ impl<'a> Reigning<'a> {
         for key in overtaken {
             self.controller.again(key);
         }
-        let orders = self.controller.orders(now());
-        let writes = orders.iter().filter_map(|(_, order)| self.controller.sent(order, now())).collect();
-        self.note(writes).await?;
-        for (base, order) in orders {
-            self.send(base, order);
-        }
         Ok(())
+    }
+
+    /// Tells people.
+    fn tell(&self, notes: Vec<Note>) {
+        for note in notes {
+            if let Some(document) = self.controller.world().document(note.kind, &note.key) {
+                let severity = if note.warning { Severity::Warning } else { Severity::Normal };
+                self.engine.events.record(document, severity, note.reason, &note.message);
+            }
+        }
     }
 
     /// Sends an order beside everything else.

@@ -14,6 +14,8 @@ use crate::{Failure, ModuleId, State};
 pub const FENCE_HEADER: &str = "ark-fence";
 /// The request header of a removal that is meant for the module with this mark only, and not for another one under the same name and version.
 pub const MARK_HEADER: &str = "ark-mark";
+/// The request header in which a base that opens a tunnel says who it is.
+pub const BASE_HEADER: &str = "ark-base";
 /// What the two ends of a tunnel call it, in `Upgrade`.
 pub const TUNNEL_PROTOCOL: &str = "ark-tunnel";
 

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ureq::{
     Agent, AsSendBody, Body, SendBody,
-    http::{Method, Request, Response},
+    http::{Method, Response},
 };
 
 use crate::{
@@ -208,13 +208,7 @@ impl Client {
         limit: Option<Duration>,
     ) -> Result<Response<Body>, Error> {
         let what = format!("{method} {path}");
-        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        if let Some(token) = &self.token {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
+        let request = http::request(method, &format!("{}{path}", self.url), headers, self.token.as_deref());
         let request = request.body(body).map_err(|error| Error::Usage(format!("the request cannot be made: {error}")))?;
         let request = self.agent.configure_request(request).timeout_global(limit);
         let glance = if path.contains("follow=true") { Some(GLANCE) } else { None };

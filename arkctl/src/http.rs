@@ -8,7 +8,7 @@ use std::{
 
 use ureq::{
     Agent, Body, Timeout,
-    http::{Response, Uri},
+    http::{Method, Request, Response, Uri, request::Builder},
     tls::TlsConfig,
 };
 
@@ -51,6 +51,18 @@ pub(crate) fn agent(url: &str, whose: &str, tls: Option<TlsConfig>) -> Result<Ag
         config = config.tls_config(tls);
     }
     Ok(config.build().into())
+}
+
+/// The begin of a request, with the token of whoever asks.
+pub(crate) fn request(method: Method, url: &str, headers: &[(&str, &str)], token: Option<&str>) -> Builder {
+    let mut request = Request::builder().method(method).uri(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    match token {
+        Some(token) => request.header("authorization", format!("Bearer {token}")),
+        None => request,
+    }
 }
 
 /// Whether nobody was there, rather than somebody who went away.

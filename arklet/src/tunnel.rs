@@ -5,7 +5,7 @@
 
 use std::{convert::Infallible, fs, io, path::PathBuf, sync::Arc, time::Duration};
 
-use ark_model::report::TUNNEL_PROTOCOL;
+use ark_model::report::{BASE_HEADER, TUNNEL_PROTOCOL};
 use axum::Router;
 use http::{HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::Empty;
@@ -26,8 +26,6 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
-/// The request header in which the base says who it is.
-const BASE_HEADER: &str = "ark-base";
 /// From the first packet to the 101.
 const DIAL: Duration = Duration::from_secs(10);
 /// How long a controller that took the tunnel may take to ask for something.

@@ -1,23 +1,23 @@
 //! Clients that mean no good, over real sockets: each is bounded, and its neighbours are served meanwhile.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+mod front;
+
 use std::{
     io::{ErrorKind, Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::TcpStream,
     sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
-use ark::{InstanceId, Target, Traffic};
 use ark_model::{Limits, ModuleId};
 use bytes::Bytes;
+use front::{Front, PATIENCE};
 use futures_util::future::BoxFuture;
-use gateway::{Body, Gateway, Serving, Settings, Upstream, UpstreamError};
+use gateway::{Body, Settings, Upstream, UpstreamError};
 use http_body_util::{BodyExt, Full};
 
-/// What the tests wait for at most; nothing here should take that long.
-const PATIENCE: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(300);
 
 /// Answers with as many bytes as the query says.
@@ -35,38 +35,11 @@ impl Upstream for Sized {
     }
 }
 
-struct Front {
-    gateway: Arc<Gateway>,
-    serving: Serving,
+fn front(settings: Settings) -> Front {
+    Front::of("sized", Arc::new(Sized), Limits { drain_deadline_ms: 100, ..Limits::default() }, settings)
 }
 
 impl Front {
-    fn new(settings: Settings) -> Self {
-        let gateway = Gateway::new(settings);
-        let target = Target {
-            instance: InstanceId(1),
-            module: Arc::new(ModuleId::new("sized", "1").unwrap()),
-            context_path: "/".into(),
-            hosts: Arc::from([]),
-            weight: 100,
-            limits: Limits { drain_deadline_ms: 100, ..Limits::default() },
-            endpoint: Arc::new(Sized) as gateway::Endpoint,
-        };
-        gateway.route("sized", vec![target]);
-        let serving = gateway.serve("127.0.0.1:0".parse().unwrap(), 1, None).unwrap();
-        Self { gateway, serving }
-    }
-
-    fn address(&self) -> SocketAddr {
-        self.serving.local_addr()
-    }
-
-    fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address()).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream
-    }
-
     fn in_flight(&self) -> u64 {
         self.gateway.traffic(&ModuleId::new("sized", "1").unwrap()).unwrap().in_flight
     }
@@ -95,7 +68,7 @@ fn until_closed(stream: &mut TcpStream) -> Vec<u8> {
 
 #[test]
 fn a_head_that_comes_byte_by_byte_is_cut_off_and_neighbours_are_served() {
-    let front = Front::new(Settings { head_timeout: SHORT, ..Settings::default() });
+    let front = front(Settings { head_timeout: SHORT, ..Settings::default() });
     let mut slow = front.connect();
     let mut writer = slow.try_clone().unwrap();
     let dripping = thread::spawn(move || {
@@ -118,7 +91,7 @@ fn a_head_that_comes_byte_by_byte_is_cut_off_and_neighbours_are_served() {
 
 #[test]
 fn a_client_that_says_nothing_or_only_how_each_protocol_begins_is_cut_off() {
-    let front = Front::new(Settings { head_timeout: SHORT, ..Settings::default() });
+    let front = front(Settings { head_timeout: SHORT, ..Settings::default() });
     // `P` begins `POST`, `PUT` and the preface of HTTP/2.
     for begin in [&b""[..], b"P", b"PRI * HTTP/2.0\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
         let mut stream = front.connect();
@@ -130,7 +103,7 @@ fn a_client_that_says_nothing_or_only_how_each_protocol_begins_is_cut_off() {
 
 #[test]
 fn a_connection_that_is_kept_and_not_used_is_cut_off() {
-    let front = Front::new(Settings { head_timeout: SHORT, ..Settings::default() });
+    let front = front(Settings { head_timeout: SHORT, ..Settings::default() });
     let mut stream = front.connect();
     stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
     let answer = until_closed(&mut stream);
@@ -139,7 +112,7 @@ fn a_connection_that_is_kept_and_not_used_is_cut_off() {
 
 #[test]
 fn a_client_that_takes_nothing_of_its_answer_holds_no_instance() {
-    let front = Front::new(Settings { write_timeout: SHORT, ..Settings::default() });
+    let front = front(Settings { write_timeout: SHORT, ..Settings::default() });
     let mut stream = front.connect();
     // More than the buffers of both ends hold.
     stream.write_all(b"GET /?200000000 HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
@@ -160,7 +133,7 @@ fn a_client_that_takes_nothing_of_its_answer_holds_no_instance() {
 
 #[test]
 fn connections_beyond_the_bound_wait_and_are_served_once_others_end() {
-    let front = Front::new(Settings { max_connections: 2, ..Settings::default() });
+    let front = front(Settings { max_connections: 2, ..Settings::default() });
     let held: Vec<TcpStream> = (0..2)
         .map(|_| {
             let mut stream = front.connect();
@@ -180,7 +153,7 @@ fn connections_beyond_the_bound_wait_and_are_served_once_others_end() {
 
 #[test]
 fn a_head_that_is_too_large_is_told_so_and_one_below_passes() {
-    let front = Front::new(Settings { max_head: 16 << 10, ..Settings::default() });
+    let front = front(Settings { max_head: 16 << 10, ..Settings::default() });
     let ask = |size: usize| {
         let mut stream = front.connect();
         // The server may answer and close before it has taken everything.

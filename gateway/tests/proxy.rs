@@ -1,11 +1,13 @@
 //! Servers behind the gateway, over real sockets: what passes, what is kept open, and what ends with whom.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+mod front;
+
 use std::{
     convert::Infallible,
     future::Future,
     io::{ErrorKind, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{TcpListener, TcpStream},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -15,18 +17,17 @@ use std::{
     time::Duration,
 };
 
-use ark::{InstanceId, Target, Traffic};
+use ark::{InstanceId, Traffic};
 use ark_model::{Limits, ModuleId};
 use bytes::Bytes;
-use gateway::{Body, BoxError, Gateway, Place, Proxy, Serving, Settings, empty};
+use front::{Front, PATIENCE};
+use gateway::{Body, BoxError, Place, Proxy, Settings, empty};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
 
-/// What the tests wait for at most; nothing here should take that long.
-const PATIENCE: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(300);
 
 fn full(text: impl Into<Bytes>) -> Body {
@@ -108,40 +109,14 @@ fn head(stream: &mut TcpStream) -> Option<String> {
     Some(String::from_utf8(head).unwrap())
 }
 
-struct Front {
-    gateway: Arc<Gateway>,
-    serving: Serving,
-}
-
 impl Front {
     fn new(place: &Place) -> Self {
         Self::with(place, Settings::default())
     }
 
     fn with(place: &Place, settings: Settings) -> Self {
-        let gateway = Gateway::new(settings);
-        let target = Target {
-            instance: InstanceId(1),
-            module: Arc::new(ModuleId::new("m", "1").unwrap()),
-            context_path: "/".into(),
-            hosts: Arc::from([]),
-            weight: 100,
-            limits: Limits { request_body_bytes: 1 << 30, ..Limits::default() },
-            endpoint: Arc::new(Proxy::new(place.clone())) as gateway::Endpoint,
-        };
-        gateway.route("m", vec![target]);
-        let serving = gateway.serve("127.0.0.1:0".parse().unwrap(), 1, None).unwrap();
-        Self { gateway, serving }
-    }
-
-    fn address(&self) -> SocketAddr {
-        self.serving.local_addr()
-    }
-
-    fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address()).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream
+        let limits = Limits { request_body_bytes: 1 << 30, ..Limits::default() };
+        Self::of("m", Arc::new(Proxy::new(place.clone())), limits, settings)
     }
 
     /// The whole answer to what is sent on a connection of its own.

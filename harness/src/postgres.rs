@@ -1,7 +1,6 @@
 //! A PostgreSQL of its own, for applications that need a database.
 
 use std::{
-    fs::File,
     net::TcpListener,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -80,11 +79,12 @@ impl Postgres {
         } else {
             Command::new(&place)
         };
-        let said = self.folder.path().join(format!("{program}.out"));
-        let file = File::create(&said)?;
+        // One for each: tests that share a server ask at the same time.
+        let said = tempfile::NamedTempFile::new_in(self.folder.path())?;
+        let file = said.reopen()?;
         command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
         let status = command.status().map_err(|error| format!("cannot run {}: {error}", place.display()))?;
-        let said = String::from_utf8_lossy(&std::fs::read(&said)?).trim().to_owned();
+        let said = String::from_utf8_lossy(&std::fs::read(said.path())?).trim().to_owned();
         if status.success() { Ok(said) } else { Err(format!("{program} ended with {status}:\n{said}").into()) }
     }
 }

@@ -1,41 +1,26 @@
 //! What people watch: a module's log, wherever its lines come from and until it is gone; the table of `top`; `dev` from save to save.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+#[path = "common/lines.rs"]
+mod lines;
+
 use std::{
-    io::{BufRead, BufReader, Read},
+    io::Read,
     path::Path,
     process::{Child, Command, Stdio},
-    sync::mpsc::{Receiver, channel},
+    sync::mpsc::Receiver,
     thread,
     time::{Duration, Instant},
 };
 
 use harness::{base::Base, bin_dir, load::Load, samples};
+use lines::{arkctl, lines};
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(300);
 
 fn url(path: &Path) -> String {
     format!("file://{}", path.display())
-}
-
-fn arkctl(base: &Base, arguments: &[&str]) -> Command {
-    let mut command = Command::new(bin_dir().unwrap().join("arkctl"));
-    command.args(["--base", base.api.url()]).args(arguments).stdin(Stdio::null()).env_remove("ARKCTL_TOKEN");
-    command
-}
-
-/// The lines of a stream as they come.
-fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
-    let (line, lines) = channel();
-    thread::spawn(move || {
-        for text in BufReader::new(stream).lines().map_while(Result::ok) {
-            if line.send(text).is_err() {
-                return;
-            }
-        }
-    });
-    lines
 }
 
 /// The next line with `part` in it.

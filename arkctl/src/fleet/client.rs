@@ -6,7 +6,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use ureq::{
     Agent, Body,
-    http::{Method, Request, Response},
+    http::{Method, Response},
 };
 
 use super::target::{Target, Where};
@@ -166,13 +166,7 @@ impl Fleet {
 
     fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &[u8], bounded: bool) -> Result<Response<Body>, Error> {
         let what = format!("{method} {path}");
-        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        if let Some(token) = &self.token {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
+        let request = http::request(method, &format!("{}{path}", self.url), headers, self.token.as_deref());
         let wrong = |error: &dyn std::fmt::Display| Error::Usage(format!("the request cannot be made: {error}"));
         let (limit, glance) = if bounded { (LOOK, None) } else { (UNBOUNDED, Some(GLANCE)) };
         let sent = if body.is_empty() {

@@ -2,31 +2,19 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read},
     process::{Command, Stdio},
-    sync::mpsc::{Receiver, channel},
+    sync::mpsc::Receiver,
     time::Duration,
 };
 
-use harness::{base::Base, bin_dir, node};
+use harness::node;
 
-use crate::support::body;
+use crate::{
+    lines::{arkctl, lines},
+    support::body,
+};
 
 const PATIENCE: Duration = Duration::from_secs(120);
-
-fn arkctl(base: &Base, arguments: &[&str]) -> Command {
-    let mut command = Command::new(bin_dir().unwrap().join("arkctl"));
-    command.args(["--base", base.api.url()]).args(arguments).stdin(Stdio::null()).env_remove("ARKCTL_TOKEN");
-    command
-}
-
-fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
-    let (line, lines) = channel();
-    std::thread::spawn(move || {
-        BufReader::new(stream).lines().map_while(Result::ok).take_while(|text| line.send(text.clone()).is_ok()).for_each(drop);
-    });
-    lines
-}
 
 fn line_with(lines: &Receiver<String>, part: &str) -> String {
     let mut seen = Vec::new();

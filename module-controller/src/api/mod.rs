@@ -1,7 +1,7 @@
 //! The controller's HTTP API, in the shape of Kubernetes' own: `kubectl` and every client made for Kubernetes work against it.
 //!
-//! A request passes [`guard`]: what it asks for is read from its line ([`call`]), who asks is found ([`access`]), and what it came to is
-//! written down ([`audit`]) and counted ([`metrics`]). Then it is answered: [`discovery`], [`read`], [`watch`], [`write`].
+//! A request passes `guard`: what it asks for is read from its line (`call`), who asks is found (`access`), and what it came to is
+//! written down (`audit`) and counted (`metrics`). Then it is answered: `discovery`, `read`, `watch`, `write`.
 
 mod access;
 mod audit;

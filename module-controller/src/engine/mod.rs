@@ -1,7 +1,7 @@
 //! Acts on the resources: reads what bases say, writes what [`fleet`] plans, sends what it orders.
 //!
-//! One controller at a time does, the one that holds the lease of the store ([`lead`]). In its reign ([`reign`]) everything is decided by one
-//! task, in order; orders are carried out beside it by the bases' links: [`tunnel`] to bases that dialled, [`stock`] to arklets of the
+//! One controller at a time does, the one that holds the lease of the store (`lead`). In its reign (`reign`) everything is decided by one
+//! task, in order; orders are carried out beside it by the bases' links: `tunnel` to bases that dialled, `stock` to arklets of the
 //! system before, which are called.
 
 mod counts;

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use ark_model::{
     Failure, Fence, ModuleId,
     api::ErrorBody,
-    report::{BaseReport, FENCE_HEADER, MARK_HEADER, TUNNEL_PROTOCOL},
+    report::{BASE_HEADER, BaseReport, FENCE_HEADER, MARK_HEADER, TUNNEL_PROTOCOL},
 };
 use axum::{
     body::Body,
@@ -23,8 +23,6 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
 use super::{Engine, Word, links::Link};
 
-/// The request header in which a base says who it is.
-const BASE_HEADER: &str = "ark-base";
 /// The namespace that bases join.
 pub(super) const NAMESPACE: &str = "default";
 /// A peer that is gone is noticed after both together.

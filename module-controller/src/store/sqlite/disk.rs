@@ -33,7 +33,8 @@ pub(super) struct Disk {
     file: PathBuf,
     compacted: Revision,
     /// Goes last.
-    _lock: File,
+    /// Last, so that the folder is free only once the file is closed.
+    _lock: Lock,
 }
 
 impl Disk {
@@ -166,11 +167,22 @@ fn write(connection: &mut Connection, group: &Group, compact: Option<Revision>) 
     transaction.commit()
 }
 
-fn lock(place: &Path) -> Result<File, StoreError> {
+/// The lock on the folder. Given back in so many words: a process that is being started at this moment has the file open as well, and
+/// would hold the lock on.
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Where it cannot be given back, it goes with the file.
+        let _ = self.0.unlock();
+    }
+}
+
+fn lock(place: &Path) -> Result<Lock, StoreError> {
     let failed = |why: &dyn std::fmt::Display| StoreError::Failed(format!("{}: {why}", place.display()));
     let file = File::options().create(true).truncate(false).write(true).open(place).map_err(|error| failed(&error))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(failed(&"locked by another controller that uses this folder")),
         Err(TryLockError::Error(error)) => Err(failed(&error)),
     }

@@ -12,6 +12,8 @@ const LOADER: &str = "ark.jvm.ModuleLoader";
 const UNUSED: &str = "org.springframework.util.AutoPopulatingList";
 /// One that says to implement something which is in none of its libraries.
 const BROKEN: &str = "org.springframework.web.context.support.GroovyWebApplicationContext";
+/// More classes than loading ahead leaps over at a time.
+const FAR: usize = 256;
 
 fn base(ahead: &str) -> JvmBase {
     JvmBase::start(&sample("base").unwrap(), &["share=none", ahead], &["-Xmx512m"]).unwrap()
@@ -39,8 +41,10 @@ fn what_a_layer_had_loaded_is_loaded_ahead_when_it_comes_again_and_goes_with_it(
     assert!(!recorded.contains("shop.catalog."), "its own classes are no matter of the layer: {recorded}");
     assert!(!recorded.contains(UNUSED) && !recorded.contains(BROKEN), "they are no good as examples");
 
-    // As if it had: and what cannot be loaded, or is not there, or is no class at all, is passed over.
-    fs::write(&record, format!("{recorded}+{BROKEN}\n-org.example.Missing\nnonsense\n+{UNUSED}\n")).unwrap();
+    // As if it had: and what cannot be loaded, or is not there, or is no class at all, is passed over. So much is missing that the last is far
+    // from all that the module asks for itself: what it is about to ask for is left to it.
+    let missing: String = (0..FAR).map(|number| format!("-org.example.Missing{number}\n")).collect();
+    fs::write(&record, format!("{recorded}+{BROKEN}\nnonsense\n{missing}+{UNUSED}\n")).unwrap();
     install(&base, &catalog);
     eventually("the last of the record is loaded", || is_loaded(&base, UNUSED).then_some(()));
     assert!(!is_loaded(&base, BROKEN));

@@ -3,11 +3,8 @@
 use std::{collections::BTreeMap, ffi::OsString, time::Duration};
 
 use ark_jvm::options::Options as OfModules;
-use arklet::Options;
-use clap::Parser;
+use arklet::options::{self, Options};
 
-/// Most bases have 8080 themselves.
-const GATEWAY: &str = "127.0.0.1:8090";
 /// How long a layer stays after its last module: the next version of that module comes soon, or not at all.
 const KEEP: Duration = Duration::from_secs(60);
 
@@ -68,7 +65,7 @@ pub(crate) fn read(text: &str) -> Result<Wanted, String> {
         arguments.push(format!("--{option}={value}").into());
     }
     if !gateway {
-        arguments.push(format!("--gateway={GATEWAY}").into());
+        arguments.push(format!("--gateway={}", options::GATEWAY_BESIDE).into());
     }
     let of_modules = OfModules::default().with(&of_modules).map_err(|error| error.to_string())?;
     let keep = match keep.as_deref().map(str::parse) {
@@ -81,10 +78,5 @@ pub(crate) fn read(text: &str) -> Result<Wanted, String> {
         Some("off") => false,
         Some(other) => return Err(format!("ahead={other:?} is neither on nor off")),
     };
-    let options = Options::try_parse_from(arguments).map_err(|error| {
-        let text = error.to_string();
-        let first = text.lines().next().unwrap_or_default();
-        first.strip_prefix("error: ").unwrap_or(first).to_owned()
-    })?;
-    Ok(Wanted { options, of_modules, keep, ahead })
+    Ok(Wanted { options: options::read(arguments)?, of_modules, keep, ahead })
 }

@@ -21,7 +21,7 @@ pub(crate) struct Joined {
 impl Joined {
     /// The one that the server on `port` knows by `key`.
     pub(crate) fn new(port: u16, key: &str) -> Self {
-        let server = Proxy::new(Place::Port(port));
+        let server = Proxy::new(Place::port(port));
         let server = match HeaderValue::from_str(key) {
             Ok(value) => server.marked(KEY, value),
             // It is a UUID.
@@ -63,7 +63,7 @@ impl Upstream for OfBase {
             let Some(port) = vm::ask_of(|names| (&names.base, names.base_port)).await.and_then(|port| port.parse().ok()) else {
                 return Err(UpstreamError { reason: Reason::NoRoute, message: "the base has no web server".to_owned() });
             };
-            server.get_or_init(|| Proxy::new(Place::Port(port))).call(request, &id).await
+            server.get_or_init(|| Proxy::new(Place::port(port))).call(request, &id).await
         })
     }
 

@@ -81,7 +81,7 @@ impl Served {
     pub(crate) fn new(vital: Vital, look: Look, up: &Up) -> Self {
         let endpoint: Endpoint = match (up.port, &up.key) {
             (0, _) => Arc::new(Silent),
-            (port, None) => Arc::new(Proxy::new(Place::Port(port))),
+            (port, None) => Arc::new(Proxy::new(Place::port(port))),
             (port, Some(key)) => Arc::new(Joined::new(port, key)),
         };
         let spec = Arc::clone(&vital.spec);

@@ -1,6 +1,7 @@
 //! What the command line says, checked before anything starts.
 
 use std::{
+    ffi::OsString,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -139,6 +140,21 @@ pub struct Options {
     /// Log to this file instead of standard error; a full one (16 MiB) is set aside, and three of those are kept
     #[arg(long, value_name = "FILE", env = "ARKLET_LOG_FILE")]
     pub(crate) log_file: Option<PathBuf>,
+}
+
+/// Where modules answer, unless said otherwise, where the base is in the process of an application: most of those have 8080 themselves.
+pub const GATEWAY_BESIDE: &str = "127.0.0.1:8090";
+
+/// Reads `arguments`, and the environment, where there is no command line to complain on.
+///
+/// # Errors
+/// What is wrong with them, in a line.
+pub fn read<T: Parser>(arguments: Vec<OsString>) -> Result<T, String> {
+    T::try_parse_from(arguments).map_err(|error| {
+        let text = error.to_string();
+        let first = text.lines().next().unwrap_or_default();
+        first.strip_prefix("error: ").unwrap_or(first).to_owned()
+    })
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

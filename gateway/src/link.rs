@@ -4,6 +4,7 @@
 use std::{
     future::{Future, poll_fn},
     io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::Path,
     pin::{Pin, pin},
     sync::Arc,
@@ -34,16 +35,24 @@ const FULL: Duration = Duration::from_millis(1);
 /// Where a server on this machine listens.
 #[derive(Debug, Clone)]
 pub enum Place {
-    /// A TCP port of the loopback address.
-    Port(u16),
+    /// An address of TCP.
+    Address(SocketAddr),
     /// A Unix socket.
     Socket(Arc<Path>),
+}
+
+impl Place {
+    /// A TCP port of the loopback address.
+    #[must_use]
+    pub const fn port(port: u16) -> Self {
+        Self::Address(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port))
+    }
 }
 
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Port(port) => write!(f, "port {port}"),
+            Self::Address(address) => address.fmt(f),
             Self::Socket(path) => write!(f, "socket {}", path.display()),
         }
     }
@@ -51,18 +60,18 @@ impl std::fmt::Display for Place {
 
 /// The bytes to and from a server.
 pub(crate) enum Stream {
-    Port(TcpStream),
+    Tcp(TcpStream),
     Socket(UnixStream),
 }
 
 impl Stream {
     async fn connect(place: &Place) -> io::Result<Self> {
         match place {
-            Place::Port(port) => {
-                let stream = TcpStream::connect((std::net::Ipv4Addr::LOCALHOST, *port)).await?;
+            Place::Address(address) => {
+                let stream = TcpStream::connect(address).await?;
                 // Without it a small request waits for the acknowledgement of the one before.
                 stream.set_nodelay(true)?;
-                Ok(Self::Port(stream))
+                Ok(Self::Tcp(stream))
             }
             Place::Socket(path) => loop {
                 match UnixStream::connect(path).await {
@@ -169,7 +178,7 @@ impl Link {
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Port(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
             Self::Socket(stream) => Pin::new(stream).poll_read(context, buffer),
         }
     }
@@ -178,14 +187,14 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Port(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
             Self::Socket(stream) => Pin::new(stream).poll_write(context, bytes),
         }
     }
 
     fn poll_write_vectored(self: Pin<&mut Self>, context: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Port(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, slices),
             Self::Socket(stream) => Pin::new(stream).poll_write_vectored(context, slices),
         }
     }
@@ -196,14 +205,14 @@ impl AsyncWrite for Stream {
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Port(stream) => Pin::new(stream).poll_flush(context),
+            Self::Tcp(stream) => Pin::new(stream).poll_flush(context),
             Self::Socket(stream) => Pin::new(stream).poll_flush(context),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Port(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
             Self::Socket(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }

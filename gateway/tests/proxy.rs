@@ -49,7 +49,7 @@ impl Behind {
     {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
-        let place = Place::Port(listener.local_addr().unwrap().port());
+        let place = Place::port(listener.local_addr().unwrap().port());
         let accepted = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&accepted);
         thread::spawn(move || {
@@ -91,7 +91,7 @@ fn by_hand(serve: impl Fn(TcpStream, usize) + Send + Sync + 'static) -> Place {
             thread::spawn(move || serve(stream, number));
         }
     });
-    Place::Port(port)
+    Place::port(port)
 }
 
 /// The next head on a connection; none at its end.

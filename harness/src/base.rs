@@ -78,7 +78,7 @@ impl Base {
     ///
     /// # Errors
     /// Where it ends, or says nothing.
-    pub(crate) fn spawn(mut command: Command, data: &Path) -> Result<Self, Error> {
+    pub fn spawn(mut command: Command, data: &Path) -> Result<Self, Error> {
         let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let (up, is_up) = mpsc::channel();
         let log = Arc::new(Mutex::new(Vec::new()));

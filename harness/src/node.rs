@@ -83,7 +83,7 @@ pub fn run(command: &mut Command) -> Result<String, Error> {
     Ok(said.into_owned())
 }
 
-/// The package of npm with `nodejslet` in it, built of what lies in `nodejslet/js` and of the binary.
+/// The package of npm with `nodejslet` in it, built of what lies in `nodejslet/js`, the binary and the addon, for this kind of machine.
 ///
 /// # Errors
 /// Where npm does not pack it.
@@ -91,16 +91,19 @@ pub fn npm_package() -> Result<PathBuf, Error> {
     let (source, to) = (root().join("nodejslet/js"), root().join("target/npm"));
     let folder = to.join("nodejslet");
     fs::create_dir_all(folder.join("bin"))?;
-    for file in ["package.json", "index.d.ts", "README.md"] {
+    for file in ["package.json", "index.d.ts", "README.md", "attach.cjs"] {
         fs::copy(source.join(file), folder.join(file))?;
     }
     fs::copy(root().join("LICENSE"), folder.join("LICENSE"))?;
-    let binary = bin_dir()?.join("nodejslet");
-    // What only debuggers read is most of it.
-    let stripped = run(Command::new("strip").arg("-o").arg(folder.join("bin/nodejslet")).arg(&binary));
-    if stripped.is_err() {
-        fs::copy(&binary, folder.join("bin/nodejslet"))?;
+    for (built, packed) in [("nodejslet", "bin/nodejslet"), ("libnodejslet_addon.so", "nodejslet.node")] {
+        let (built, packed) = (bin_dir()?.join(built), folder.join(packed));
+        // What only debuggers read is most of it.
+        if run(Command::new("strip").arg("-o").arg(&packed).arg(&built)).is_err() {
+            fs::copy(&built, &packed)?;
+        }
     }
+    let machine = run(Command::new("node").args(["-p", "process.arch"]))?;
+    run(Command::new("npm").args(["pkg", "set", &format!("cpu[0]={}", machine.trim())]).current_dir(&folder))?;
     let said = run(Command::new("npm").args(["pack", "--silent", "--pack-destination"]).arg(&to).current_dir(&folder))?;
     let name = said.lines().last().ok_or("npm does not say what it packed")?;
     Ok(to.join(name))

@@ -1,3 +1,9 @@
+/**
+ * Ends the base that this process is, as `node --import nodejslet app.js` makes it one: no new connections, the last requests, and all its
+ * modules. An application calls it before it ends, where it does so gracefully. Nothing is done where this process is none.
+ */
+export function end(): Promise<void>;
+
 /** A handler of requests: what a module exports that has no server of its own. */
 export interface Handler {
   /** Answers a request. What it throws becomes a 500. */

@@ -1,8 +1,10 @@
 //! Packages that a module needs and does not bring, by its lock file.
 
 use std::{
+    collections::BTreeMap,
     path::Path,
     process::{Command, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -15,11 +17,11 @@ const POLL: Duration = Duration::from_millis(50);
 /// How much of what npm says is shown.
 const SHOWN: usize = 600;
 
-/// Makes sure that the package in `folder` has what it depends on. Scripts of packages do not run.
+/// Makes sure that the package in `folder` has what it depends on, by an npm in `environment`. Scripts of packages do not run.
 ///
 /// # Errors
 /// Where it has neither the packages nor a lock file, or npm fails.
-pub(crate) async fn install(folder: &Path) -> Result<(), Failure> {
+pub(crate) async fn install(folder: &Path, environment: &Arc<BTreeMap<String, String>>) -> Result<(), Failure> {
     if folder.join(MODULES).is_dir() {
         return Ok(());
     }
@@ -27,12 +29,12 @@ pub(crate) async fn install(folder: &Path) -> Result<(), Failure> {
         let text = "it has dependencies, but neither node_modules nor a lock file; pack it by `arkctl build`, or with npm-shrinkwrap.json";
         return Err(Failure::new(Reason::PackageInvalid, text));
     }
-    let folder = folder.to_owned();
-    let ran = tokio::task::spawn_blocking(move || run(&folder)).await;
+    let (folder, environment) = (folder.to_owned(), Arc::clone(environment));
+    let ran = tokio::task::spawn_blocking(move || run(&folder, &environment)).await;
     ran.map_err(|error| Failure::new(Reason::Internal, format!("installing dependencies broke off: {error}")))?
 }
 
-fn run(folder: &Path) -> Result<(), Failure> {
+fn run(folder: &Path, environment: &BTreeMap<String, String>) -> Result<(), Failure> {
     let failed = |problem: String| Failure::new(Reason::FetchFailed, format!("installing its dependencies by npm: {problem}"));
     // Beside the package, and moved to it when all is there.
     let aside = tempfile::tempdir_in(folder.parent().unwrap_or(folder)).map_err(|error| failed(error.to_string()))?;
@@ -40,6 +42,7 @@ fn run(folder: &Path) -> Result<(), Failure> {
     let said = tempfile::tempfile().map_err(|error| failed(error.to_string()))?;
     let to = |file: &std::fs::File| file.try_clone().map(Stdio::from).map_err(|error| failed(error.to_string()));
     let mut npm = Command::new("npm");
+    npm.env_clear().envs(environment);
     npm.args(["ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(aside.path()).stdin(Stdio::null());
     let mut child = npm.stdout(to(&said)?).stderr(to(&said)?).spawn().map_err(|error| failed(format!("it cannot be started: {error}")))?;
     let end = Instant::now() + PATIENCE;

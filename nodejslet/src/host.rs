@@ -49,7 +49,7 @@ impl Host {
     /// # Errors
     /// Where there is no Node.js, or it does not come up.
     pub(crate) async fn start(program: &Program) -> io::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("nodejslet-").tempdir()?;
+        let folder = tempfile::tempdir_in(&program.folder)?;
         let waiting = Waiting::in_folder(folder.path())?;
         let mut process = Process::start(program, "host.cjs", &folder.path().join(CONTROL), None, None, true)?;
         let line: Line<Told> = tokio::select! {

@@ -1,36 +1,43 @@
-//! A process of Node.js: bound to the life of the supervisor and to a bound of its memory by the system itself, ended for good when it is
+//! A process of Node.js: bound to the life of the base and to a bound of its memory by the system itself, ended for good when it is
 //! dropped.
 
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
     io,
     os::{fd::OwnedFd, unix::process::CommandExt},
     path::Path,
-    process::{Child, Command, ExitCode, ExitStatus, Stdio},
+    process::{Child, Command, ExitCode, Stdio},
     sync::Arc,
 };
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, getppid, kill_process, set_parent_process_death_signal, setrlimit};
-use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
+use rustix::process::{
+    Pid, PidfdFlags, Resource, Rlimit, Signal, getppid, kill_process, pidfd_open, set_parent_process_death_signal, setrlimit,
+};
+use tokio::io::{Interest, unix::AsyncFd};
 
-/// The first argument of the supervisor's own program where it is to become a process of Node.js.
-pub(crate) const BECOME: &str = "become-node";
+/// The first argument of a program that is to become a process of Node.js.
+pub const BECOME: &str = "become-node";
 /// What the system counts of a process beyond its heap and its buffers: stacks of threads, and what Node.js has without running anything.
 const BESIDE_BYTES: u64 = 160 << 20;
 
 /// What processes are started from.
 #[derive(Debug, Clone)]
 pub(crate) struct Program {
+    /// What becomes it, by [`become_node`].
+    pub(crate) launcher: Arc<Path>,
     /// The `node` to run.
     pub(crate) node: Arc<Path>,
-    /// The folder with our scripts.
-    pub(crate) scripts: Arc<Path>,
+    /// The folder with our scripts, and of our sockets.
+    pub(crate) folder: Arc<Path>,
+    /// The environment of the base.
+    pub(crate) environment: Arc<BTreeMap<String, String>>,
 }
 
 pub(crate) struct Process {
     child: Child,
-    /// Tells when some process of ours has ended.
-    ends: Signals,
+    /// Tells when it has ended. Not by a signal: inside an application's process those are the application's.
+    end: AsyncFd<OwnedFd>,
 }
 
 impl Process {
@@ -47,21 +54,26 @@ impl Process {
         memory_bytes: Option<u64>,
         through: bool,
     ) -> io::Result<Self> {
-        // Whatever its file has become: the program that runs.
-        let mut command = Command::new("/proc/self/exe");
+        let mut command = Command::new(&*program.launcher);
         let bound = memory_bytes.map_or(u64::MAX, |bytes| bytes.saturating_add(BESIDE_BYTES));
         command.arg(BECOME).arg(std::process::id().to_string()).arg(bound.to_string()).arg(&*program.node);
         command
             .args(heap_mib.map(|mib| format!("--max-old-space-size={mib}")))
             .arg("--enable-source-maps")
-            .arg(program.scripts.join(script));
-        command.env("NODEJSLET_CONTROL", control).stdin(Stdio::null());
+            .arg(program.folder.join(script));
+        command.env_clear().envs(&*program.environment).env("NODEJSLET_CONTROL", control).stdin(Stdio::null());
         if !through {
             command.stdout(Stdio::piped()).stderr(Stdio::piped());
         }
-        // Before there is one that could end.
-        let ends = signal(SignalKind::child())?;
-        Ok(Self { child: command.spawn()?, ends })
+        let mut child = command.spawn()?;
+        match end_of(&child) {
+            Ok(end) => Ok(Self { child, end }),
+            Err(error) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                Err(error)
+            }
+        }
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -80,13 +92,10 @@ impl Process {
 
     /// Waits until it has ended, and says how.
     pub(crate) async fn ended(&mut self) -> String {
-        loop {
-            if let Ok(Some(status)) = self.child.try_wait() {
-                return described(status);
-            }
-            if self.ends.recv().await.is_none() {
-                return "nobody knows how".to_owned();
-            }
+        let _ = self.end.readable().await;
+        match self.child.try_wait() {
+            Ok(Some(status)) => status.to_string(),
+            Ok(None) | Err(_) => "nobody knows how".to_owned(),
         }
     }
 
@@ -112,15 +121,17 @@ impl Drop for Process {
     }
 }
 
-fn described(status: ExitStatus) -> String {
-    status.to_string()
+/// What can be read as soon as the process has ended.
+#[expect(deprecated, reason = "what it warns of cannot be: an `OwnedFd` is the same descriptor for as long as it lives")]
+fn end_of(child: &Child) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(pidfd_open(Pid::from_child(child), PidfdFlags::NONBLOCK)?, Interest::READABLE)
 }
 
-/// What the supervisor's program does as `become-node <supervisor> <bytes> <program> …`: it has the system end this process with the
-/// supervisor, however that ends, bounds its memory, and becomes the program. Comes back only where that fails.
-pub(crate) fn become_node(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
+/// What a launcher does as [`BECOME`]` <base> <bytes> <program> …`, given what stands behind the first: it has the system end this process with
+/// its base, however that ends, bounds its memory, and becomes the program. Comes back only where that fails.
+pub fn become_node(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let mut next = || arguments.next().unwrap_or_default();
-    let (supervisor, bytes, program) = (next(), next(), next());
+    let (base, bytes, program) = (next(), next(), next());
     let failed = |problem: &dyn std::fmt::Display| {
         eprintln!("{} cannot be started: {problem}", program.display());
         ExitCode::from(127)
@@ -129,9 +140,9 @@ pub(crate) fn become_node(mut arguments: impl Iterator<Item = OsString>) -> Exit
         return failed(&error);
     }
     // It may have ended before that.
-    let is_supervisor = |parent: Pid| supervisor == *parent.as_raw_nonzero().to_string();
-    if !getppid().is_some_and(is_supervisor) {
-        return failed(&"its supervisor has ended");
+    let is_base = |parent: Pid| base == *parent.as_raw_nonzero().to_string();
+    if !getppid().is_some_and(is_base) {
+        return failed(&"its base has ended");
     }
     let bytes = bytes.to_str().and_then(|bytes| bytes.parse().ok()).filter(|bytes| *bytes != u64::MAX);
     if let Some(bytes) = bytes

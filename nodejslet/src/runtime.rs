@@ -1,11 +1,6 @@
 //! Node.js modules for the container: unpack, start, probe, stop, reclaim.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use ark::{Facts, ModuleSpec, Package, Prepared, Reclaimed, Running, Runtime, Started};
 use ark_model::{Failure, Manifest, Reason, Verdict, VerdictState, api::Inspection, order::Resource};
@@ -15,7 +10,7 @@ use gateway::Endpoint;
 use tokio::sync::Mutex;
 
 use crate::{
-    dependencies,
+    BASE, dependencies,
     instance::{Handles, Instance, Wanted},
     starter::Starter,
     unit::{Output, Run},
@@ -24,20 +19,22 @@ use crate::{
 /// The option of an order that says what its module runs in.
 const ISOLATION: &str = "isolation";
 
-/// What of the supervisor's environment a module sees: what describes the machine. The rest it has to be given.
-const OF_MACHINE: [&str; 9] = ["PATH", "HOME", "LANG", "LC_", "TZ", "USER", "HOSTNAME", "TMPDIR", "NODE_EXTRA_CA_CERTS"];
+/// What of the base's environment a module sees: what describes the machine, and that there is a base. The rest it has to be given.
+const OF_MACHINE: [&str; 10] = ["PATH", "HOME", "LANG", "LC_", "TZ", "USER", "HOSTNAME", "TMPDIR", "NODE_EXTRA_CA_CERTS", BASE];
 
-/// The environment of a module.
-pub(crate) fn environment(given: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let of_machine = std::env::vars().filter(|(name, _)| OF_MACHINE.iter().any(|prefix| name.starts_with(prefix)));
-    let usual = ("NODE_ENV".to_owned(), "production".to_owned());
-    std::iter::once(usual).chain(of_machine).chain(given.clone()).collect()
+/// The environment of a module: what it is `given`, over what it sees `of_base`.
+fn environment(of_base: &BTreeMap<String, String>, given: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let of_machine = of_base.iter().filter(|(name, _)| OF_MACHINE.iter().any(|prefix| name.starts_with(prefix)));
+    let of_machine = of_machine.chain(given).map(|(name, value)| (name.clone(), value.clone()));
+    std::iter::once(("NODE_ENV".to_owned(), "production".to_owned())).chain(of_machine).collect()
 }
 
 /// The runtime of Node.js modules.
 pub(crate) struct Node {
     store: Store,
     starter: Starter,
+    /// That of the base.
+    environment: Arc<BTreeMap<String, String>>,
     /// Of modules that do not say.
     isolation: Isolation,
 }
@@ -47,9 +44,14 @@ impl Node {
     ///
     /// # Errors
     /// Where the folder cannot be used.
-    pub(crate) fn new(folder: &Path, starter: Starter, isolation: Isolation) -> Result<Self, Failure> {
+    pub(crate) fn new(
+        folder: &Path,
+        starter: Starter,
+        environment: Arc<BTreeMap<String, String>>,
+        isolation: Isolation,
+    ) -> Result<Self, Failure> {
         let failed = |error| Failure::new(Reason::Internal, format!("the folder {} cannot be used: {error}", folder.display()));
-        Ok(Self { store: Store::open(folder).map_err(failed)?, starter, isolation })
+        Ok(Self { store: Store::open(folder).map_err(failed)?, starter, environment, isolation })
     }
 }
 
@@ -102,12 +104,16 @@ impl Runtime<Endpoint> for Node {
             });
             let (folder, json) = unpacked.await?;
             if json.has_dependencies() {
-                dependencies::install(&folder).await?;
+                dependencies::install(&folder, &self.environment).await?;
             }
             let main = json.main(|file| folder.join(file).is_file()).map_err(|error| refused(&error.into()))?;
             let isolation = ordered.or(json.isolation()).unwrap_or(self.isolation);
             let (spec, keeps_prefix) = (Arc::new(spec.clone()), json.keeps_prefix());
-            let ready = Ready { spec, main: folder.join(main), folder, isolation, keeps_prefix, starter: self.starter.clone() };
+            let mut given: BTreeMap<String, String> = spec.grants.config.clone();
+            given.extend(spec.grants.env.clone());
+            let environment = environment(&self.environment, &given);
+            let run = Run { main: folder.join(main), arguments: spec.args.clone(), cwd: folder, environment };
+            let ready = Ready { spec, run, isolation, keeps_prefix, starter: self.starter.clone() };
             Ok(Box::new(ready) as Box<dyn Prepared<Endpoint>>)
         })
     }
@@ -116,8 +122,7 @@ impl Runtime<Endpoint> for Node {
 /// A module that is unpacked.
 struct Ready {
     spec: Arc<ModuleSpec>,
-    main: PathBuf,
-    folder: PathBuf,
+    run: Run,
     isolation: Isolation,
     keeps_prefix: bool,
     starter: Starter,
@@ -126,10 +131,7 @@ struct Ready {
 impl Prepared<Endpoint> for Ready {
     fn start(self: Box<Self>) -> BoxFuture<'static, Result<Started<Endpoint>, Failure>> {
         Box::pin(async move {
-            let Self { spec, main, folder, isolation, keeps_prefix, starter } = *self;
-            let mut given: BTreeMap<String, String> = spec.grants.config.clone();
-            given.extend(spec.grants.env.clone());
-            let run = Run { main, arguments: spec.args.clone(), cwd: folder, environment: environment(&given) };
+            let Self { spec, run, isolation, keeps_prefix, starter } = *self;
             let output = Output::Log(Arc::clone(&spec.log));
             let wanted = Wanted { name: spec.id.to_string(), run, isolation, keeps_prefix, limits: spec.limits, output };
             let instance = Instance::start(starter, wanted).await;

@@ -79,7 +79,7 @@ impl Inner {
         let heap_mib = heap_mib(memory_bytes);
         match isolation {
             Isolation::Process => Unit::process(&self.program, heap_mib, memory_bytes, false).await,
-            Isolation::Worker => Unit::worker(&self.host().await?, heap_mib).await,
+            Isolation::Worker => Unit::worker(&self.program, &self.host().await?, heap_mib).await,
         }
     }
 

@@ -88,7 +88,7 @@ impl Unit {
     /// # Errors
     /// Where there is no Node.js, or it does not come up.
     pub(crate) async fn process(program: &Program, heap_mib: u64, memory_bytes: u64, through: bool) -> io::Result<Self> {
-        let (folder, waiting) = folder()?;
+        let (folder, waiting) = folder(&program.folder)?;
         let control = folder.path().join(CONTROL);
         let mut process = Process::start(program, "module.cjs", &control, Some(heap_mib), Some(memory_bytes), through)?;
         let [stdout, stderr] = process.take_output();
@@ -109,8 +109,8 @@ impl Unit {
     ///
     /// # Errors
     /// Where it does not come up.
-    pub(crate) async fn worker(host: &Arc<Host>, heap_mib: u64) -> io::Result<Self> {
-        let (folder, waiting) = folder()?;
+    pub(crate) async fn worker(program: &Program, host: &Arc<Host>, heap_mib: u64) -> io::Result<Self> {
+        let (folder, waiting) = folder(&program.folder)?;
         let listen = |name: &'static str| Ok::<_, io::Error>((name, UnixListener::bind(folder.path().join(name))?));
         let streams = [listen("stdout")?, listen("stderr")?];
         let mut worker = host.worker(folder.path(), heap_mib);
@@ -202,8 +202,9 @@ impl Unit {
     }
 }
 
-fn folder() -> io::Result<(tempfile::TempDir, Waiting)> {
-    let folder = tempfile::Builder::new().prefix("nodejslet-").tempdir()?;
+/// A folder of its own, in that of the base.
+fn folder(of_base: &Path) -> io::Result<(tempfile::TempDir, Waiting)> {
+    let folder = tempfile::tempdir_in(of_base)?;
     let waiting = Waiting::in_folder(folder.path())?;
     Ok((folder, waiting))
 }

@@ -7,6 +7,7 @@
 mod common;
 #[path = "../common/lines.rs"]
 mod lines;
+mod node_attached;
 mod node_faults;
 mod node_frameworks;
 mod node_package;

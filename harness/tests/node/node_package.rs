@@ -4,7 +4,7 @@ use std::{fs, process::Command};
 
 use harness::{base::Base, node};
 
-use crate::support::body;
+use crate::support::{body, project};
 
 #[test]
 fn the_scripts_are_typed_linted_and_pass_their_own_tests() {
@@ -30,16 +30,11 @@ fn the_scripts_are_typed_linted_and_pass_their_own_tests() {
 
 #[test]
 fn installed_from_its_tarball_npx_starts_a_base() {
-    let tarball = node::npm_package().unwrap();
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("package.json"), r#"{"name": "own", "version": "1.0.0", "private": true}"#).unwrap();
-    fs::write(folder.path().join("app.js"), "require('http').createServer((_, response) => response.end('own')).listen(3000)").unwrap();
-    fs::write(
-        folder.path().join("typed.ts"),
-        "import type { Ark, Handler } from 'nodejslet';\nexport const ark: Ark = { isolation: 'worker' };\nexport type H = Handler;\n",
-    )
-    .unwrap();
-    node::run(Command::new("npm").args(["install", "--no-audit", "--no-fund"]).arg(&tarball).current_dir(folder.path())).unwrap();
+    let app = "require('http').createServer((_, response) => response.end('own')).listen(3000)";
+    let typed =
+        "import type { Ark, Handler } from 'nodejslet';\nexport const ark: Ark = { isolation: 'worker' };\nexport type H = Handler;\n";
+    project(folder.path(), &[("app.js", app), ("typed.ts", typed)]);
     assert!(folder.path().join("node_modules/nodejslet/index.d.ts").is_file());
     let mut npx = Command::new("npx");
     npx.args(["nodejslet"]).current_dir(folder.path());

@@ -1,11 +1,16 @@
 //! What the tests have in common.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::LazyLock,
+};
 
 use harness::{base::Base, node};
 use serde_json::{Value, json};
 
-pub(crate) use crate::common::{body, dialled, eventually, get, nothing_was_lost, report};
+pub(crate) use crate::common::{body, dialled, eventually, get, get_at, nothing_was_lost, report};
 
 /// An order for a sample application.
 pub(crate) fn order(name: &str, version: &str) -> Value {
@@ -45,4 +50,20 @@ pub(crate) fn log(base: &Base, name: &str, version: &str) -> String {
 pub(crate) fn children(pid: u32) -> Vec<u32> {
     let output = Command::new("pgrep").args(["-P", &pid.to_string()]).output().unwrap();
     String::from_utf8_lossy(&output.stdout).lines().map(|line| line.parse().unwrap()).collect()
+}
+
+/// Whether that process runs.
+pub(crate) fn is_alive(pid: u32) -> bool {
+    // One that has ended and that nobody has asked about is no more than a number.
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+/// Makes `folder` a project of these files, in which the package `nodejslet` is installed from its tarball.
+pub(crate) fn project(folder: &Path, files: &[(&str, &str)]) {
+    static TARBALL: LazyLock<PathBuf> = LazyLock::new(|| node::npm_package().unwrap());
+    let own = ("package.json", r#"{"name": "own", "version": "1.0.0", "private": true}"#);
+    for (name, content) in files.iter().chain([&own]) {
+        fs::write(folder.join(name), content).unwrap();
+    }
+    node::run(Command::new("npm").args(["install", "--no-audit", "--no-fund"]).arg(&*TARBALL).current_dir(folder)).unwrap();
 }

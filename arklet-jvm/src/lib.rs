@@ -160,7 +160,7 @@ fn run(wanted: Wanted, ending: CancellationToken) {
             tokio::time::sleep(STARTED).await;
             memory::rest();
         });
-        runtime.block_on(arklet::run(options, kinds, ending)).map_err(|problem| problem.to_string())
+        runtime.block_on(arklet::run(options.beside(), kinds, ending)).map_err(|problem| problem.to_string())
     });
     if let Err(problem) = ended {
         complain(&format!("the agent has ended, the application goes on: {problem}"));

@@ -47,7 +47,7 @@ pub struct Options {
     /// Where modules answer
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", env = "ARKLET_GATEWAY")]
     pub(crate) gateway: SocketAddr,
-    /// Threads that serve requests [default: one for each processor]
+    /// Threads that serve requests [default: one for each processor, or for two where modules have threads of their own]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
     /// Start with the modules in this folder, and what its modules.toml says of them
@@ -142,6 +142,10 @@ pub struct Options {
     pub(crate) log_file: Option<PathBuf>,
 }
 
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
 /// Where modules answer, unless said otherwise, where the base is in the process of an application: most of those have 8080 themselves.
 pub const GATEWAY_BESIDE: &str = "127.0.0.1:8090";
 
@@ -194,8 +198,16 @@ impl Options {
         self.data_dir.clone().unwrap_or_else(|| daemon::home::data_dir("arklet"))
     }
 
+    /// The same where modules have threads of their own, beside those that serve requests: half of the processors is left to them, unless the
+    /// options say otherwise.
+    #[must_use]
+    pub fn beside(mut self) -> Self {
+        self.threads.get_or_insert_with(|| processors().div_ceil(2));
+        self
+    }
+
     pub(crate) fn threads(&self) -> usize {
-        self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get)).clamp(1, 256)
+        self.threads.unwrap_or_else(processors).clamp(1, 256)
     }
 
     pub(crate) fn access(&self) -> Result<Access, Problem> {

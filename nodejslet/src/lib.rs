@@ -120,7 +120,7 @@ pub async fn run(
             None => base,
         }
     };
-    let ended = arklet::run(options, kinds, ending).await;
+    let ended = arklet::run(options.beside(), kinds, ending).await;
     if let Some(application) = application {
         application.end(GOODBYE).await;
     }

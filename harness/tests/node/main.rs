@@ -15,4 +15,5 @@ mod node_path;
 mod node_servers;
 mod node_sockets;
 mod node_tools;
+mod node_versions;
 mod support;

@@ -13,7 +13,7 @@ use harness::{base::Base, load::Load};
 use crate::support::{body, children, eventually, get, get_at, install, is_alive, nothing_was_lost, order, order_in, order_of, project};
 
 /// Writes down where it listens, and ends as it is told to.
-const APP: &str = r"
+pub(crate) const APP: &str = r"
 const http = require('node:http');
 const server = http.createServer((request, response) => {
   response.end(`own ${request.url}`, () => request.url === '/exit' && process.exit(3));
@@ -26,8 +26,13 @@ server.listen(0, '127.0.0.1', () => {
 
 /// `node` with that one option, on the script `app` in `folder`.
 fn attached(folder: &Path, app: &str) -> Command {
+    attached_by(Path::new("node"), folder, app)
+}
+
+/// The same with that `node`.
+pub(crate) fn attached_by(node: &Path, folder: &Path, app: &str) -> Command {
     fs::create_dir_all(folder.join("tmp")).unwrap();
-    let mut node = Command::new("node");
+    let mut node = Command::new(node);
     node.args(["--import", "nodejslet", app]).current_dir(folder).stdout(Stdio::null());
     node.env("ARKLET_DATA_DIR", folder.join("data")).env("TMPDIR", folder.join("tmp"));
     node.env("ARKLET_LISTEN", "127.0.0.1:0").env("ARKLET_GATEWAY", "127.0.0.1:0");

@@ -59,22 +59,6 @@ fn one_that_listens_nowhere_or_where_nobody_reaches_it_does_not_start() {
 }
 
 #[test]
-fn typescript_runs_where_node_takes_types_off_and_is_refused_with_a_hint_where_not() {
-    let base = node::base(&[]).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let json = ("package.json", r#"{"name": "app", "version": "1", "type": "module", "main": "app.ts"}"#);
-    let app = "const fetch = (request: Request): Response => new Response('typed'); export default { fetch };";
-    let order = order_of(folder.path(), &[json, ("app.ts", app)]);
-    match base.api.install(&order).unwrap() {
-        Ok(_) => assert_eq!(body(&base, "/app/"), "typed"),
-        Err(refused) => {
-            assert_eq!(refused.error.reason, Reason::StartFailed);
-            assert!(refused.error.message.contains("--node"), "{}", refused.error.message);
-        }
-    }
-}
-
-#[test]
 fn a_folder_with_its_dependencies_is_a_package_but_for_links_that_leave_it() {
     let base = node::base(&[]).unwrap();
     let folder = tempfile::tempdir().unwrap();

@@ -14,15 +14,18 @@ use super::{
 };
 
 const CYCLES: usize = 500;
-/// From here on all is warm: what the JVM compiles and caches for good is there.
+/// The first that the last is compared with.
 const WARM: usize = 100;
+/// From here on the slope is taken: what grows without end grows in the second half too, and what the JVM compiles and caches for good,
+/// which goes on beyond the first, does not.
+const SETTLED: usize = 250;
 /// How often it is looked at.
 const EVERY: usize = 50;
 /// Longer than a layer is kept for its next module.
 const PATIENCE: Duration = Duration::from_secs(150);
 const POLL: Duration = Duration::from_secs(2);
 
-/// What may be more after a cycle than before it, in KiB on the average from the 100th to the last. One lost version of this module
+/// What may be more after a cycle than before it, in KiB by the slope of the second half. One lost version of this module
 /// is 8,000 KiB of heap, or 25,000 of metaspace, where nothing is shared; 2,600 and 200 in a layer.
 const HEAP: f64 = 4.0;
 const METASPACE: f64 = 8.0;
@@ -86,7 +89,8 @@ fn run(share: &str, loaders: u64) -> Result<Measured, Error> {
     let left = loaders_left(&base)?;
     samples.retain(|sample| sample.cycle >= WARM);
     let (Some(warm), Some(last)) = (samples.first(), samples.last()) else { return Err("there are no samples".into()) };
-    let per_cycle = |figure: fn(&Usage) -> u64| slope(samples.iter().map(|s| (s.cycle as f64, figure(&s.usage) as f64 / 1_024.0)));
+    let settled = samples.iter().filter(|sample| sample.cycle >= SETTLED);
+    let per_cycle = |figure: fn(&Usage) -> u64| slope(settled.clone().map(|s| (s.cycle as f64, figure(&s.usage) as f64 / 1_024.0)));
     let (heap, metaspace) = (per_cycle(|usage| usage.heap), per_cycle(|usage| usage.metaspace));
     let resident = per_cycle(|usage| usage.resident);
     let threads = last.usage.threads.saturating_sub(warm.usage.threads);

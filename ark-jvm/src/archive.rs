@@ -7,7 +7,7 @@ use crate::{
     blob::{Blob, Origin},
     directory::{Directory, Method, Record},
     error::{ArchiveError, Fault},
-    inflate::{inflate, inflate_head},
+    inflate::inflate,
 };
 
 /// A jar whose directory has been read and found sound. Cloning is cheap.
@@ -145,20 +145,6 @@ impl<'a> Entry<'a> {
             return Err(self.damaged("it does not have its declared checksum"));
         }
         Ok(bytes)
-    }
-
-    /// The first bytes of the entry, `most` at the most, without unpacking the rest; so its checksum is not compared.
-    ///
-    /// # Errors
-    ///
-    /// As [`Entry::bytes`].
-    pub fn head(&self, most: usize) -> Result<Cow<'a, [u8]>, ArchiveError> {
-        let (_, data) = self.data()?;
-        let most = most.min(self.record.size as usize);
-        match self.record.method {
-            Method::Stored => Ok(Cow::Borrowed(data.get(..most).unwrap_or(data))),
-            Method::Deflated => inflate_head(data, most).map(Cow::Owned).map_err(|what| self.damaged(what)),
-        }
     }
 
     /// The entry's bytes under its own name, for a jar inside a jar. A stored one stays where it is, and is not compared

@@ -3,9 +3,6 @@
 //! "The Java Virtual Machine Specification", 4.1: a class file begins with `CAFEBABE`, then the minor and the major version.
 //! A JVM of feature version F reads major versions up to F + 44.
 
-/// Bytes of a class file up to the end of its version.
-pub const HEAD_BYTES: usize = 8;
-
 const FIRST_FEATURE: u16 = 44;
 
 /// Why a class is refused before a JVM sees it.

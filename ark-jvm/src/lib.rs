@@ -57,7 +57,7 @@ pub mod why;
 pub use archive::{Archive, Entry};
 pub use base::{Apart, BaseJars};
 pub use blob::{Blob, Digest, Origin};
-pub use class_file::{ClassVersionError, HEAD_BYTES, check_version};
+pub use class_file::{ClassVersionError, check_version};
 pub use class_path::{ClassPath, ClassPathError, Hit, Jar, class_file_name};
 pub use error::{ArchiveError, Fault, FolderError};
 pub use exit::{EXIT, without_exits};

@@ -11,8 +11,7 @@ use std::{
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    Archive, ArchiveError, Blob, ClassPath, ClassPathError, ClassVersionError, Digest, HEAD_BYTES, Limits, Origin, check_version,
-    class_file_name,
+    Archive, ArchiveError, Blob, ClassPath, ClassPathError, ClassVersionError, Digest, Limits, Origin, check_version, class_file_name,
     error::Fault,
     layout::{Layout, LayoutError},
 };
@@ -153,16 +152,16 @@ impl Package {
     fn check_start_class(&self) -> Result<(), PackageError> {
         let class = &*self.layout.start_class;
         let name = class_file_name(class);
-        let head = match self.own.find(&name).and_then(|hit| hit.archived()) {
-            Some(entry) => Some(entry.head(HEAD_BYTES)?.into_owned()),
+        let bytes = match self.own.find(&name).and_then(|hit| hit.archived()) {
+            Some(entry) => Some(entry.bytes()?.into_owned()),
             None => {
                 let libraries = self.libraries.class_path()?;
-                libraries.find(&name).and_then(|hit| hit.archived()).map(|entry| entry.head(HEAD_BYTES).map(Vec::from)).transpose()?
+                libraries.find(&name).and_then(|hit| hit.archived()).map(|entry| entry.bytes().map(Vec::from)).transpose()?
             }
         };
         let package = || self.archive.origin().clone();
-        let head = head.ok_or_else(|| PackageError::NoStartClass { package: package(), class: class.to_owned() })?;
-        check_version(class, &head, self.feature).map_err(|error| PackageError::ClassVersion { package: package(), error })?;
+        let bytes = bytes.ok_or_else(|| PackageError::NoStartClass { package: package(), class: class.to_owned() })?;
+        check_version(class, &bytes, self.feature).map_err(|error| PackageError::ClassVersion { package: package(), error })?;
         Ok(())
     }
 }

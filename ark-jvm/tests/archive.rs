@@ -25,7 +25,6 @@ fn read_all(bytes: Vec<u8>) -> BTreeMap<String, Result<Vec<u8>, String>> {
     for entry in archive.entries() {
         let bytes = entry.bytes().map(Cow::into_owned).map_err(|error| error.to_string());
         found.insert(entry.name().to_owned(), bytes);
-        let _ = entry.head(8);
         if entry.name().ends_with(".jar")
             && let Ok(inner) = entry.blob().and_then(|blob| Archive::of(blob, &Limits::default()))
         {
@@ -49,9 +48,10 @@ fn sample() -> Vec<u8> {
 }
 
 fn deflate(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len() + 100);
-    let mut compress = flate2::Compress::new(flate2::Compression::best(), false);
-    compress.compress_vec(bytes, &mut out, flate2::FlushCompress::Finish).unwrap();
+    let mut compressor = libdeflater::Compressor::new(libdeflater::CompressionLvl::best());
+    let mut out = vec![0; compressor.deflate_compress_bound(bytes.len())];
+    let length = compressor.deflate_compress(bytes, &mut out).unwrap();
+    out.truncate(length);
     out
 }
 
@@ -63,7 +63,6 @@ fn a_stored_entry_is_borrowed_and_a_deflated_one_unpacked() {
     assert_eq!(read(&archive, "a"), [9; 5000]);
     assert_eq!(read(&archive, "empty"), b"");
     assert!(archive.entry("d/").unwrap().is_directory() && archive.entry("d").is_none());
-    assert_eq!(&*archive.entry("a").unwrap().head(3).unwrap(), [9; 3]);
     assert_eq!((archive.entry_count(), archive.total_bytes()), (3, 5000));
 }
 

@@ -105,15 +105,16 @@ public final class ModuleLoader extends URLClassLoader {
         return null;
     }
 
+    /** Locks a name only to define its class: whom it asks for others locks for itself. */
     @Override
     protected Class<?> loadClass(String name, boolean resolve) throws ClassNotFoundException {
-        synchronized (getClassLoadingLock(name)) {
+        if (layer == null) {
+            // What modules ask their layer for is there, as a rule.
             Class<?> loaded = findLoadedClass(name);
-            return loaded != null ? loaded : load(name);
+            if (loaded != null) {
+                return loaded;
+            }
         }
-    }
-
-    private Class<?> load(String name) throws ClassNotFoundException {
         int dot = name.lastIndexOf('.');
         String place = dot < 0 ? "" : name.substring(0, dot);
         if (JDK.contains(place)) {
@@ -125,7 +126,7 @@ public final class ModuleLoader extends URLClassLoader {
         if (module != null && place.equals("ark.spring")) {
             byte[] helper = Native.helper(name);
             if (helper != null) {
-                return defineClass(name, helper, 0, helper.length);
+                return define(name, helper, -1);
             }
         }
         long found = Native.find(classPath, name);
@@ -137,14 +138,27 @@ public final class ModuleLoader extends URLClassLoader {
             if (before != null) {
                 before.asked(name);
             }
-            int jar = (int) (found >> 32);
-            describe(place, jar);
-            return Native.define(this, classPath, (int) found, name, domain(jar));
+            describe(place, (int) (found >> 32));
+            return define(name, null, found);
         }
         if (layer != null) {
             return layer.loadClass(name);
         }
         throw new ClassNotFoundException(name);
+    }
+
+    /** The class that {@code bytes} are, or, where there are none, what was found. */
+    private Class<?> define(String name, byte[] bytes, long found) {
+        synchronized (getClassLoadingLock(name)) {
+            Class<?> loaded = findLoadedClass(name);
+            if (loaded != null) {
+                return loaded;
+            }
+            if (bytes != null) {
+                return defineClass(name, bytes, 0, bytes.length);
+            }
+            return Native.define(this, classPath, (int) found, name, domain((int) (found >> 32)));
+        }
     }
 
     @Override

@@ -18,4 +18,5 @@ mod store;
 mod world;
 
 pub use scenario::Scenario;
+pub use store::Store;
 pub use world::{Summary, Violation, run};

@@ -255,17 +255,6 @@ impl Scenario {
     }
 
     fn commit(&mut self, writes: Vec<Write>) -> bool {
-        if writes.is_empty() {
-            return true;
-        }
-        let Some(changes) = self.store.commit(writes, Time(self.now)) else { return false };
-        for change in changes {
-            if change.removed {
-                self.controller.removed(change.document.kind(), &change.document.key(), change.revision);
-            } else {
-                self.controller.stored(change.document);
-            }
-        }
-        true
+        writes.is_empty() || self.store.carry_out(writes, &mut self.controller, Time(self.now))
     }
 }

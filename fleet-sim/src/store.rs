@@ -2,11 +2,14 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use fleet::resource::{Document, Key, Kind, Meta, Time, Write};
+use fleet::{
+    Controller,
+    resource::{Document, Key, Kind, Meta, Time, Write},
+};
 
-/// Every document, by kind and key.
+/// Every document, by kind and key. It raises generations and ends what has no finalizer left as the program's own store does.
 #[derive(Debug, Default)]
-pub(crate) struct Store {
+pub struct Store {
     documents: BTreeMap<(Kind, Key), Arc<Document>>,
     revision: u64,
 }
@@ -19,12 +22,30 @@ pub(crate) struct Change {
     pub(crate) removed: bool,
 }
 
+impl Change {
+    /// Lets a controller know.
+    pub(crate) fn tell(&self, controller: &mut Controller) {
+        if self.removed {
+            controller.removed(self.document.kind(), &self.document.key(), self.revision);
+        } else {
+            controller.stored(Arc::clone(&self.document));
+        }
+    }
+}
+
 /// The commit that made a document.
 pub(crate) fn created(meta: &Meta) -> u64 {
     meta.uid.strip_prefix("uid-").and_then(|revision| revision.parse().ok()).unwrap_or(0)
 }
 
 impl Store {
+    /// Writes, all or nothing, and lets `controller` know. Says whether it was written: not where something has changed meanwhile.
+    pub fn carry_out(&mut self, writes: Vec<Write>, controller: &mut Controller, now: Time) -> bool {
+        let Some(changes) = self.commit(writes, now) else { return false };
+        changes.iter().for_each(|change| change.tell(controller));
+        true
+    }
+
     /// All or nothing; none where something has changed meanwhile.
     pub(crate) fn commit(&mut self, writes: Vec<Write>, now: Time) -> Option<Vec<Change>> {
         let fits = |write: &Write| match write {

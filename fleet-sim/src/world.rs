@@ -388,18 +388,9 @@ impl Simulation {
             return true;
         }
         self.summary.commits += 1;
-        let Some(changes) = self.store.commit(writes, Time(self.now)) else {
-            self.summary.conflicts += 1;
-            return false;
-        };
-        for change in changes {
-            if change.removed {
-                self.controller.removed(change.document.kind(), &change.document.key(), change.revision);
-            } else {
-                self.controller.stored(change.document);
-            }
-        }
-        true
+        let written = self.store.carry_out(writes, &mut self.controller, Time(self.now));
+        self.summary.conflicts += u64::from(!written);
+        written
     }
 
     fn fault(&mut self) {

@@ -8,6 +8,7 @@ use ::fleet::{
     resource::{Document, Key, Kind, ModuleDeployment, Phase, Time, Write},
 };
 use ark_model::report::{BaseReport, Room, Share};
+use fleet_sim::Store;
 use harness::Error;
 use serde_json::json;
 
@@ -15,6 +16,7 @@ use super::{Measured, median, quantile, say};
 
 const BASES: usize = 1_000;
 const MODULES: usize = 100;
+const NOW: Time = Time(1_000);
 /// Changes, one after the other.
 const CHANGES: usize = 300;
 const SEEDS: u64 = 10_000;
@@ -22,39 +24,8 @@ const SEEDS: u64 = 10_000;
 const KUBE_SCHEDULER: f64 = 810.0;
 const NOMAD: f64 = 3_750.0;
 
-/// A store that only gives versions.
-struct Versions(u64);
-
-impl Versions {
-    /// Takes `writes` as done, and tells the controller.
-    fn commit(&mut self, controller: &mut Controller, writes: Vec<Write>) {
-        self.0 += 1;
-        for write in writes {
-            match write {
-                Write::Create(mut document) => {
-                    document.meta_mut().generation = 1;
-                    document.meta_mut().uid = self.0.to_string();
-                    self.tell(controller, document);
-                }
-                Write::Update(mut document) => {
-                    document.meta_mut().generation += 1;
-                    self.tell(controller, document);
-                }
-                Write::Delete { kind, key, .. } => controller.removed(kind, &key, self.0),
-            }
-        }
-    }
-
-    fn tell(&self, controller: &mut Controller, mut document: Document) {
-        document.meta_mut().resource_version = self.0.to_string();
-        let gone = document.meta().is_going() && document.meta().finalizers.is_empty();
-        if gone {
-            controller.removed(document.kind(), &document.key(), self.0);
-        } else {
-            controller.stored(Arc::new(document));
-        }
-    }
-}
+/// Plans for one deployment after which it has to be at rest, whatever happened before: it takes five to come up.
+const ENOUGH: usize = 10;
 
 fn deployment(number: usize, version: &str) -> ModuleDeployment {
     let mut deployment = ModuleDeployment::default();
@@ -70,22 +41,43 @@ fn deployment(number: usize, version: &str) -> ModuleDeployment {
     deployment
 }
 
-/// Plans all there is to plan; how many instances were placed, and how long planning alone took, in seconds.
-fn plan_all(controller: &mut Controller, versions: &mut Versions) -> Result<(usize, f64), Error> {
-    let (mut placed, mut seconds) = (0, 0.0);
-    loop {
-        let begun = Instant::now();
-        let planned = controller.plan(Time(1_000));
-        seconds += begun.elapsed().as_secs_f64();
-        let Some((key, planned)) = planned else { return Ok((placed, seconds)) };
-        let plan = planned.map_err(|faults| format!("the plan for {key} must not be carried out: {faults:?}"))?;
-        placed += plan.writes.iter().filter(|write| matches!(write, Write::Create(Document::Module(_)))).count();
-        versions.commit(controller, plan.writes);
+/// A controller, and a store that it writes to.
+struct Fleet {
+    controller: Controller,
+    store: Store,
+}
+
+impl Fleet {
+    fn write(&mut self, writes: Vec<Write>) -> Result<(), Error> {
+        let written = self.store.carry_out(writes, &mut self.controller, NOW);
+        written.then_some(()).ok_or_else(|| "nobody else writes, and yet something has changed meanwhile".into())
+    }
+
+    /// Plans all there is to plan; how many instances were placed, and how long planning alone took, in seconds.
+    ///
+    /// Time stands still meanwhile, so that a plan which finds something to write each time it is made would never end.
+    fn plan_all(&mut self) -> Result<(usize, f64), Error> {
+        let (mut placed, mut seconds) = (0, 0.0);
+        let mut plans: BTreeMap<Key, usize> = BTreeMap::new();
+        loop {
+            let begun = Instant::now();
+            let planned = self.controller.plan(NOW);
+            seconds += begun.elapsed().as_secs_f64();
+            let Some((key, planned)) = planned else { return Ok((placed, seconds)) };
+            let plan = planned.map_err(|faults| format!("the plan for {key} must not be carried out: {faults:?}"))?;
+            let made = plans.entry(key.clone()).or_default();
+            *made += 1;
+            if *made > ENOUGH {
+                return Err(format!("{key} does not come to rest; its last plan would write {:?}", plan.writes.first()).into());
+            }
+            placed += plan.writes.iter().filter(|write| matches!(write, Write::Create(Document::Module(_)))).count();
+            self.write(plan.writes)?;
+        }
     }
 }
 
 pub(super) fn plan() -> Result<Measured, Error> {
-    let (mut controller, mut versions) = (Controller::new(Settings::default(), Time(1_000)), Versions(0));
+    let mut fleet = Fleet { controller: Controller::new(Settings::default(), NOW), store: Store::default() };
     for number in 0..BASES {
         let name = format!("base-{number:04}");
         let report = BaseReport {
@@ -96,45 +88,47 @@ pub(super) fn plan() -> Result<Measured, Error> {
             room: BTreeMap::from([(Room::Modules, Share { total: 1_000, used: 0 })]),
             ..BaseReport::default()
         };
-        let writes = controller.reported(&Key::new("default", name), Arc::new(report), "", Time(1_000));
-        versions.commit(&mut controller, writes);
+        let writes = fleet.controller.reported(&Key::new("default", name), Arc::new(report), "", NOW);
+        fleet.write(writes)?;
     }
     for number in 0..MODULES {
-        versions.commit(&mut controller, vec![Write::Create(Document::ModuleDeployment(deployment(number, "1.0.0")))]);
+        fleet.write(vec![Write::Create(Document::ModuleDeployment(deployment(number, "1.0.0")))])?;
     }
-    let (placed, placing) = plan_all(&mut controller, &mut versions)?;
+    let (placed, placing) = fleet.plan_all()?;
     if placed != BASES * MODULES {
         return Err(format!("{placed} instances were placed, and not {}", BASES * MODULES).into());
     }
     // All of them come up.
-    let ready: Vec<_> = controller.world().modules().cloned().collect();
+    let ready: Vec<_> = fleet.controller.world().modules().cloned().collect();
     for mut module in ready {
         module.status.status = Phase::Available;
-        module.status.ready_since = Some(Time(1_000));
-        versions.commit(&mut controller, vec![Write::Update(Document::Module(module))]);
+        module.status.ready_since = Some(NOW);
+        fleet.write(vec![Write::Update(Document::Module(module))])?;
     }
-    plan_all(&mut controller, &mut versions)?;
+    fleet.plan_all()?;
     // Everything is looked at anew, as a controller does that has just taken the lead.
     for number in 0..MODULES {
-        controller.again(Key::new("default", format!("module-{number}")));
+        fleet.controller.again(Key::new("default", format!("module-{number}")));
     }
     let begun = Instant::now();
-    let (anew, _) = plan_all(&mut controller, &mut versions)?;
+    let (anew, _) = fleet.plan_all()?;
     let full_seconds = begun.elapsed().as_secs_f64();
     if anew > 0 {
         return Err(format!("{anew} instances were placed again where nothing had changed").into());
     }
     // One change after the other: an instance that fails and comes up again.
     let mut changes = Vec::with_capacity(CHANGES);
-    let instances: Vec<Key> = controller.world().modules().map(|module| module.metadata.key()).collect();
+    let instances: Vec<Key> = fleet.controller.world().modules().map(|module| module.metadata.key()).collect();
     for number in 0..CHANGES {
         let Some(key) = instances.get(number * 317 % instances.len()) else { continue };
-        let Some(Document::Module(module)) = controller.world().document(Kind::Module, key).map(|document| &**document) else { continue };
+        let Some(Document::Module(module)) = fleet.controller.world().document(Kind::Module, key).map(|document| &**document) else {
+            continue;
+        };
         let mut module = module.clone();
         module.status.status = if number % 2 == 0 { Phase::Prepare } else { Phase::Available };
-        module.status.ready_since = (number % 2 != 0).then_some(Time(1_000));
-        versions.commit(&mut controller, vec![Write::Update(Document::Module(module))]);
-        let (_, seconds) = plan_all(&mut controller, &mut versions)?;
+        module.status.ready_since = (number % 2 != 0).then_some(NOW);
+        fleet.write(vec![Write::Update(Document::Module(module))])?;
+        let (_, seconds) = fleet.plan_all()?;
         changes.push(seconds * 1_000.0);
     }
     let (p50, p99) = (median(changes.clone()), quantile(changes, 0.99));

@@ -149,23 +149,11 @@ fn away(world: &World, of: &Key, plan: &Plan) -> Option<Fault> {
         next.status.desired_replicas
     };
     let ended = ended(plan);
-    let mut answering = 0;
-    let mut ending = 0;
-    for module in world.instances_of(of).filter(|module| module.status.status.is_ready() && !module.metadata.is_going()) {
-        let replaced = world.instances_of(of).any(|other| {
-            other.metadata.name != module.metadata.name
-                && other.spec.base_name == module.spec.base_name
-                && other.status.status.is_ready()
-                && !other.metadata.is_going()
-                && !ended.contains(&other.metadata.key())
-        });
-        match ended.contains(&module.metadata.key()) {
-            false => answering += 1,
-            true if replaced => {}
-            true => ending += 1,
-        }
-    }
+    let ready = world.instances_of(of).filter(|module| module.status.status.is_ready() && !module.metadata.is_going());
+    let (ending, staying): (Vec<_>, Vec<_>) = ready.partition(|module| ended.contains(&module.metadata.key()));
+    let stays_on: BTreeSet<&str> = staying.iter().map(|module| module.spec.base_name.as_str()).collect();
+    let ends_alone = ending.iter().any(|module| !stays_on.contains(module.spec.base_name.as_str()));
     let most = next.spec.operation_strategy.may_be_away(desired);
-    let away = desired.saturating_sub(answering);
-    (ending > 0 && away > most).then_some(Fault::TooManyAway { away, desired, most })
+    let away = desired.saturating_sub(u32::try_from(staying.len()).unwrap_or(u32::MAX));
+    (ends_alone && away > most).then_some(Fault::TooManyAway { away, desired, most })
 }

@@ -1,7 +1,7 @@
 //! Everything the controller knows, as one value that it decides on.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
@@ -11,12 +11,15 @@ use crate::resource::{Base, Document, Key, Kind, Module, ModuleDeployment, Modul
 #[derive(Debug, Clone, Default)]
 pub struct World {
     documents: BTreeMap<Kind, BTreeMap<Key, Arc<Document>>>,
-    sets_of: HashMap<Key, BTreeSet<String>>,
-    instances_of: HashMap<Key, BTreeSet<String>>,
-    instances_on: HashMap<Key, BTreeSet<String>>,
+    sets_of: HashMap<Key, ByName>,
+    instances_of: HashMap<Key, ByName>,
+    instances_on: HashMap<Key, ByName>,
     /// Requests of instances. Not stored: a base says it again.
     pub traffic: HashMap<Key, TrafficStatus>,
 }
+
+/// The documents of one owner, themselves: whoever looks through all of them finds them without a search for each.
+type ByName = BTreeMap<String, Arc<Document>>;
 
 macro_rules! of_kind {
     ($kind:ident, $document:expr) => {
@@ -33,7 +36,7 @@ impl World {
         let (kind, key) = (document.kind(), document.key());
         self.unlink(kind, &key);
         for (index, of) in self.links(&document) {
-            self.index(index).entry(of).or_default().insert(key.name.clone());
+            self.index(index).entry(of).or_default().insert(key.name.clone(), Arc::clone(&document));
         }
         self.documents.entry(kind).or_default().insert(key, document);
     }
@@ -53,9 +56,9 @@ impl World {
         let Some(before) = self.documents.get(&kind).and_then(|documents| documents.get(key)).cloned() else { return };
         for (index, of) in self.links(&before) {
             let index = self.index(index);
-            if let Some(names) = index.get_mut(&of) {
-                names.remove(&key.name);
-                if names.is_empty() {
+            if let Some(documents) = index.get_mut(&of) {
+                documents.remove(&key.name);
+                if documents.is_empty() {
                     index.remove(&of);
                 }
             }
@@ -75,7 +78,7 @@ impl World {
         }
     }
 
-    fn index(&mut self, index: Index) -> &mut HashMap<Key, BTreeSet<String>> {
+    fn index(&mut self, index: Index) -> &mut HashMap<Key, ByName> {
         match index {
             Index::SetsOf => &mut self.sets_of,
             Index::InstancesOf => &mut self.instances_of,
@@ -140,32 +143,29 @@ impl World {
 
     /// The revisions of a deployment, by name.
     pub fn sets_of(&self, deployment: &Key) -> impl Iterator<Item = &ModuleReplicaSet> + use<'_> {
-        let namespace = deployment.namespace.clone();
-        self.sets_of.get(deployment).into_iter().flatten().filter_map(move |name| {
-            let key = Key::new(namespace.clone(), name.clone());
-            of_kind!(ModuleReplicaSet, &**self.document(Kind::ModuleReplicaSet, &key)?)
-        })
+        let sets = self.sets_of.get(deployment).into_iter().flat_map(BTreeMap::values);
+        sets.filter_map(|document| of_kind!(ModuleReplicaSet, &**document))
     }
 
     /// The instances of a deployment, by name.
     pub fn instances_of(&self, deployment: &Key) -> impl Iterator<Item = &Module> + use<'_> {
-        self.named(self.instances_of.get(deployment), deployment.namespace.clone())
+        instances(self.instances_of.get(deployment))
     }
 
     /// The instances on a base, of whatever deployment, by name.
     pub fn instances_on(&self, base: &Key) -> impl Iterator<Item = &Module> + use<'_> {
-        self.named(self.instances_on.get(base), base.namespace.clone())
+        instances(self.instances_on.get(base))
     }
 
     /// How many instances are on a base.
     #[must_use]
     pub fn count_on(&self, base: &Key) -> usize {
-        self.instances_on.get(base).map_or(0, BTreeSet::len)
+        self.instances_on.get(base).map_or(0, BTreeMap::len)
     }
+}
 
-    fn named<'a>(&'a self, names: Option<&'a BTreeSet<String>>, namespace: String) -> impl Iterator<Item = &'a Module> + use<'a> {
-        names.into_iter().flatten().filter_map(move |name| self.module(&Key::new(namespace.clone(), name.clone())))
-    }
+fn instances(documents: Option<&ByName>) -> impl Iterator<Item = &Module> {
+    documents.into_iter().flat_map(BTreeMap::values).filter_map(|document| of_kind!(Module, &**document))
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -46,9 +46,9 @@ impl Base {
         Ok(())
     }
 
-    pub(crate) fn execute(&mut self, command: &Command, fails: Option<Failure>) -> Result<(), Failure> {
+    pub(crate) fn execute(&mut self, command: &Command) -> Result<(), Failure> {
         match command {
-            Command::Install(order) => self.install(order, fails),
+            Command::Install(order) => self.install(order, fails(order)),
             Command::Activate(id) => {
                 if !self.modules.contains_key(id) {
                     return Err(Failure::new(Reason::NotInstalled, id.to_string()));
@@ -108,6 +108,13 @@ impl Base {
         fails.map_or(Ok(()), Err)
     }
 
+    /// Which share of the requests for `name` on this base its versions get.
+    pub(crate) fn shares(&self, name: &str) -> Vec<(&ModuleId, f64)> {
+        let of_it = || self.modules.iter().filter(|(id, installed)| id.name() == name && installed.state == State::Activated);
+        let all: u32 = of_it().map(|(_, installed)| installed.weight).sum();
+        of_it().map(|(id, installed)| (id, f64::from(installed.weight) / f64::from(all))).collect()
+    }
+
     /// What somebody does by hand, past the controller.
     pub(crate) fn remove_any(&mut self, rng: &mut fastrand::Rng) {
         if let Some(id) = rng.choice(self.modules.keys().cloned().collect::<Vec<_>>()) {
@@ -155,5 +162,16 @@ impl Base {
             .iter()
             .filter(|(_, installed)| installed.state == State::Activated)
             .map(|(id, installed)| (id, installed.mark.as_str()))
+    }
+}
+
+/// Packages whose URL ends with `bad` do not start; with `wrong`, they are no packages.
+fn fails(order: &InstallOrder) -> Option<Failure> {
+    if order.url.ends_with("bad") {
+        Some(Failure::new(Reason::StartFailed, "it does not start"))
+    } else if order.url.ends_with("wrong") {
+        Some(Failure::new(Reason::PackageInvalid, "it is no package"))
+    } else {
+        None
     }
 }

@@ -5,7 +5,7 @@
 //! that happens, and nothing may ever be done that must not be (safety). Then it stops, and everything has to come to what was asked for
 //! within a bounded time (liveness).
 //!
-//! [`Scenario`] is the same without faults, for one question at a time.
+//! [`Scenario`] is the same without faults, for one question at a time; or with one, put exactly where it is wanted ([`Disturbance`]).
 //!
 //! It uses the controller as the program does, [`fleet::Controller`]; only its surroundings are of its own: bases, a store,
 //! the network, the users and time.
@@ -13,10 +13,11 @@
 #![forbid(unsafe_code)]
 
 mod base;
+mod check;
 mod scenario;
 mod store;
 mod world;
 
-pub use scenario::Scenario;
+pub use scenario::{Disturbance, Moment, Scenario};
 pub use store::Store;
 pub use world::{Summary, Violation, run};

@@ -6,15 +6,17 @@ use std::{
     sync::Arc,
 };
 
-use ark_model::{Failure, Fence, Reason, report::BaseReport};
+use ark_model::report::BaseReport;
 use fleet::{
-    Command, Controller, Order, Outcome, Settings, Step, observe,
-    resource::{
-        Document, Key, Kind, ModuleDeployment, ModuleInfo, Phase, Progress, RollbackTo, SchedulingPolicy, Time, UpgradePolicy, Write, label,
-    },
+    Controller, Order, Outcome, Settings, Step,
+    resource::{Document, Key, Kind, ModuleDeployment, ModuleInfo, Progress, RollbackTo, SchedulingPolicy, Time, UpgradePolicy, Write},
 };
 
-use crate::{base::Base, store::Store};
+use crate::{
+    base::Base,
+    check::{self, Acted, Sent},
+    store::Store,
+};
 
 /// How long faults and users go on, in milliseconds.
 const TROUBLE: u64 = 300_000;
@@ -92,16 +94,6 @@ enum Event {
     User,
 }
 
-#[derive(Debug, Clone)]
-struct Sent {
-    number: u64,
-    base: usize,
-    order: Order,
-    fence: Fence,
-    /// Which controller sent it.
-    epoch: u64,
-}
-
 struct Simulation {
     seed: u64,
     rng: fastrand::Rng,
@@ -114,8 +106,7 @@ struct Simulation {
     epoch: u64,
     /// Orders that the controller waits for.
     waits: BTreeSet<u64>,
-    /// The highest fence that acted, by base and name: of what acted, not of what the base says.
-    acted: BTreeMap<(usize, String), Fence>,
+    acted: Acted,
     versions: u32,
     /// The last content of each module that starts.
     good: BTreeMap<String, ModuleInfo>,
@@ -138,7 +129,7 @@ impl Simulation {
             controller: Controller::new(Settings::default(), Time(1_000)),
             epoch: 1,
             waits: BTreeSet::new(),
-            acted: BTreeMap::new(),
+            acted: Acted::default(),
             versions: 0,
             good: BTreeMap::new(),
             quiet: false,
@@ -187,12 +178,12 @@ impl Simulation {
             if steps > STEPS {
                 return Err(self.wrong("it goes round in circles"));
             }
-            if self.quiet && self.unrest().is_none() {
+            if self.quiet && check::unrest(&self.store, &self.bases, Progress::Completed).is_none() {
                 self.summary.rest_ms = self.now.saturating_sub(end);
                 return Ok(self.summary);
             }
             if self.now > end + REST {
-                let unrest = self.unrest().unwrap_or_default();
+                let unrest = check::unrest(&self.store, &self.bases, Progress::Completed).unwrap_or_default();
                 return Err(self.wrong(format!("it did not come to rest: {unrest}")));
             }
         }
@@ -219,7 +210,7 @@ impl Simulation {
             Event::Arrives { order } => self.arrives(order),
             Event::Does { order, life } => self.does(order, life)?,
             Event::Answer { order, outcome } => {
-                if order.epoch == self.epoch && self.waits.remove(&order.number) {
+                if order.fence.epoch == self.epoch && self.waits.remove(&order.number) {
                     let key = self.key_of(order.base);
                     let write = self.controller.ended(&key, &order.order, &outcome, Time(self.now));
                     self.commit(write.into_iter().collect());
@@ -270,7 +261,9 @@ impl Simulation {
                     }
                 }
                 Some(Step::Refused(key, faults)) => {
-                    return Err(self.wrong(format!("the plan for {key} must not be carried out: {faults:?} {}", self.instances())));
+                    return Err(
+                        self.wrong(format!("the plan for {key} must not be carried out: {faults:?} {}", check::instances(&self.store)))
+                    );
                 }
                 Some(Step::Note(writes)) => {
                     self.commit(writes);
@@ -290,7 +283,7 @@ impl Simulation {
     fn send(&mut self, key: &Key, order: Order) {
         let Some(base) = self.bases.iter().position(|base| base.name == key.name) else { return };
         self.number += 1;
-        let sent = Sent { number: self.number, base, order, fence: self.controller.fence(self.epoch), epoch: self.epoch };
+        let sent = Sent { number: self.number, base, order, fence: self.controller.fence(self.epoch) };
         self.waits.insert(sent.number);
         let lost = !self.quiet && self.rng.u32(0..15) == 0;
         if !lost {
@@ -329,11 +322,6 @@ impl Simulation {
     }
 
     fn does(&mut self, order: Sent, life: u64) -> Result<(), Violation> {
-        let bad = match &order.order.command {
-            Command::Install(install) if install.url.ends_with("bad") => Some(Failure::new(Reason::StartFailed, "it does not start")),
-            Command::Install(install) if install.url.ends_with("wrong") => Some(Failure::new(Reason::PackageInvalid, "it is no package")),
-            Command::Install(_) | Command::Activate(_) | Command::Uninstall { .. } => None,
-        };
         let Some(base) = self.bases.get_mut(order.base).filter(|base| base.started_at == life && base.ready) else { return Ok(()) };
         // While it was under way a later one may have been let in: the base looks again before it acts.
         let admitted = base.admit(&order.order.name, order.fence);
@@ -342,43 +330,14 @@ impl Simulation {
             self.answer(order, Outcome::Failed(failure));
             return Ok(());
         }
-        self.check_before(&order)?;
+        let checked = self.acted.check(&order, base, &self.store, self.epoch);
+        checked.map_err(|what| self.wrong(what))?;
         self.summary.orders += 1;
         let Some(base) = self.bases.get_mut(order.base) else { return Ok(()) };
-        let done = base.execute(&order.order.command, bad);
+        let done = base.execute(&order.order.command);
         let outcome = done.map_or_else(Outcome::Failed, |()| Outcome::Done);
         self.report(order.base);
         self.answer(order, outcome);
-        Ok(())
-    }
-
-    /// What an order that acts now must not do.
-    fn check_before(&mut self, order: &Sent) -> Result<(), Violation> {
-        let highest = self.acted.entry((order.base, order.order.name.clone())).or_default();
-        if order.fence < *highest {
-            let what = format!("an order with fence {} acts after one with {highest}: {order:?}", order.fence);
-            return Err(self.wrong(what));
-        }
-        *highest = order.fence;
-        let Some(base) = self.bases.get(order.base) else { return Ok(()) };
-        if let Command::Uninstall { id, mark: ordered } = &order.order.command {
-            // What gets traffic goes only where nobody wants it there, or where its follower cannot come beside it.
-            let mark = base.serving().find(|(serving, mark)| *serving == id && mark == ordered).map(|(_, mark)| mark.to_owned());
-            let module = mark.and_then(|mark| observe::marked(&mark)).and_then(|key| self.store.get(Kind::Module, &key));
-            if let Some(Document::Module(module)) = module.map(|document| &**document) {
-                let followed = self.store.all().any(|document| {
-                    matches!(&**document, Document::Module(other)
-                        if other.spec.base_name == module.spec.base_name
-                            && other.spec.template.module.name == module.spec.template.module.name
-                            && other.metadata.name != module.metadata.name)
-                });
-                // One that was wanted again only after the order was sent is installed again by a later order.
-                let again = crate::store::created(&module.metadata) > order.fence.generation;
-                if !module.metadata.is_going() && !followed && !again && order.epoch == self.epoch {
-                    return Err(self.wrong(format!("{} is removed from {} though it is wanted there", id, base.name)));
-                }
-            }
-        }
         Ok(())
     }
 
@@ -411,7 +370,7 @@ impl Simulation {
                 there.ready = false;
                 there.started_at = now + number;
                 there.lose_everything();
-                self.acted.retain(|(of, _), _| *of != base);
+                self.acted.forget(base);
             }
             // Nothing gets through to it; it goes on.
             3 | 4 => there.cut_off = true,
@@ -441,14 +400,6 @@ impl Simulation {
         for base in 0..self.bases.len() {
             self.report(base);
         }
-    }
-
-    fn deployments(&self) -> Vec<ModuleDeployment> {
-        let of = |document: &Arc<Document>| match &**document {
-            Document::ModuleDeployment(deployment) => Some(deployment.clone()),
-            Document::ModuleReplicaSet(_) | Document::Module(_) | Document::Base(_) => None,
-        };
-        self.store.all().filter_map(of).collect()
     }
 
     fn create(&mut self) {
@@ -504,7 +455,9 @@ impl Simulation {
     }
 
     fn user(&mut self) {
-        let Some(mut deployment) = self.rng.choice(self.deployments()) else { return self.create() };
+        let Some(mut deployment) = self.rng.choice(check::deployments(&self.store).cloned().collect::<Vec<_>>()) else {
+            return self.create();
+        };
         if deployment.metadata.is_going() {
             return;
         }
@@ -542,7 +495,7 @@ impl Simulation {
         for base in 0..self.bases.len() {
             self.heal(base);
         }
-        for mut deployment in self.deployments() {
+        for mut deployment in check::deployments(&self.store).cloned().collect::<Vec<_>>() {
             if deployment.metadata.is_going() {
                 continue;
             }
@@ -560,68 +513,5 @@ impl Simulation {
             }
             self.commit(vec![Write::Update(Document::ModuleDeployment(deployment))]);
         }
-    }
-
-    fn instances(&self) -> String {
-        let of = |document: &Arc<Document>| match &**document {
-            Document::Module(module) => Some(format!(
-                "{} on {} {:?} going {}",
-                module.metadata.name,
-                module.spec.base_name,
-                module.status,
-                module.metadata.is_going()
-            )),
-            Document::Base(base) => Some(format!("{} {:?} {}", base.metadata.name, base.spec, base.is_ready())),
-            Document::ModuleDeployment(_) | Document::ModuleReplicaSet(_) => None,
-        };
-        self.store.all().filter_map(of).collect::<Vec<_>>().join("\n  ")
-    }
-
-    /// What is not yet as it was asked for, if anything is.
-    fn unrest(&self) -> Option<String> {
-        let mut wanted: BTreeSet<(String, String)> = BTreeSet::new();
-        let mut waits_for_bases = BTreeSet::new();
-        for deployment in self.deployments() {
-            let (name, status) = (&deployment.metadata.name, &deployment.status);
-            if deployment.metadata.is_going() {
-                return Some(format!("{name} is still being removed"));
-            }
-            if status.observed_generation != deployment.metadata.generation {
-                return Some(format!("{name} was not looked at"));
-            }
-            // More instances than bases that take them is nothing that time mends.
-            let full =
-                status.conditions.iter().any(|condition| condition.kind == "Progressing" && condition.message.contains("have no base"));
-            if full {
-                waits_for_bases.insert(name.clone());
-            } else if !(status.release_status.progress == Progress::Completed && status.available_replicas == status.desired_replicas) {
-                return Some(format!(
-                    "{name} ({:?}) is {:?}: {:?}; {}",
-                    deployment.spec,
-                    status.release_status,
-                    status.conditions,
-                    self.instances()
-                ));
-            }
-        }
-        for document in self.store.all() {
-            if let Document::Module(module) = &**document {
-                let waits = module.metadata.label(label::MODULE_DEPLOYMENT).is_some_and(|name| waits_for_bases.contains(name));
-                if !waits && (module.metadata.is_going() || module.status.status != Phase::Available) {
-                    return Some(format!("{} is {:?}: {}", module.metadata.name, module.status.status, module.status.message));
-                }
-                wanted.insert((module.spec.base_name.clone(), observe::mark(&module.metadata.key())));
-            }
-        }
-        let mut there = BTreeSet::new();
-        for base in &self.bases {
-            let serving: Vec<_> = base.serving().map(|(_, mark)| (base.name.clone(), mark.to_owned())).collect();
-            there.extend(serving);
-        }
-        let (missing, needless) = (wanted.difference(&there).count(), there.difference(&wanted).count());
-        if needless > 0 || (missing > 0 && waits_for_bases.is_empty()) {
-            return Some(format!("wanted {wanted:?}, there {there:?}"));
-        }
-        None
     }
 }

@@ -317,6 +317,7 @@ fn instances_of_a_base_that_stays_silent_are_made_anew_and_the_base_gives_up_its
 fn a_base_that_lost_everything_is_given_it_again() {
     let mut scenario = running(2, UpgradePolicy::InstallThenUninstall, 1);
     scenario.wipe(0);
+    scenario.settle();
     assert_eq!(scenario.serving(0), ["shop:1.0.0"]);
 }
 

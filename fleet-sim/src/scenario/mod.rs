@@ -46,7 +46,7 @@ pub struct Scenario {
     acted: Acted,
     course: Course,
     watched: Option<String>,
-    /// How the watched module stood after each order since [`Scenario::watch`].
+    /// How the watched module stood at [`Scenario::watch`], and after each order since.
     pub moments: Vec<Moment>,
     /// Everything that was told to people: reason and sentence.
     pub told: Vec<(&'static str, String)>,
@@ -128,13 +128,21 @@ impl Scenario {
     /// # Panics
     /// Where there is none.
     pub fn change_base(&mut self, name: &str, change: impl FnOnce(&mut fleet::resource::BaseSpec)) {
+        self.edit_base(name, change);
+        self.settle();
+    }
+
+    /// Changes what is wanted of a base, and nothing yet comes of it.
+    ///
+    /// # Panics
+    /// Where there is none.
+    pub fn edit_base(&mut self, name: &str, change: impl FnOnce(&mut fleet::resource::BaseSpec)) {
         let Some(Document::Base(base)) = self.store.get(Kind::Base, &key(name)).map(|document| &**document) else {
             panic!("there is no base {name}")
         };
         let mut base = base.clone();
         change(&mut base.spec);
         assert!(self.change_store(Write::Update(Document::Base(base))), "it was just read");
-        self.settle();
     }
 
     /// A deployment as it stands.
@@ -171,10 +179,11 @@ impl Scenario {
         (0..self.bases.len()).filter(|base| self.serving(*base).iter().any(|serving| serving == version)).count()
     }
 
-    /// From now on, looks after each order how `name` stands.
+    /// Looks how `name` stands, now and from now on after each order.
     pub fn watch(&mut self, name: &str) {
         self.watched = Some(name.to_owned());
         self.moments.clear();
+        self.look();
     }
 
     /// The fewest bases on which the watched name served, and the most instances of it that served, at any time since.
@@ -246,13 +255,12 @@ impl Scenario {
         }
     }
 
-    /// Lets a base lose everything, as one does that comes up on an empty disk.
+    /// Lets a base lose everything, as one does that comes up on an empty disk. Its next report tells.
     pub fn wipe(&mut self, base: usize) {
         self.acted.forget(base);
         if let Some(base) = self.bases.get_mut(base) {
             base.lose_everything();
         }
-        self.settle();
     }
 
     /// Replaces the controller by one that knows only what is stored.

@@ -227,12 +227,7 @@ const WISHES: [Wish; 8] = [
         end: Progress::Completed,
         counts: [0, 4, 0],
     },
-    Wish {
-        name: "what a base has that loses everything",
-        act: |scenario| scenario.wipe(2),
-        end: Progress::Completed,
-        counts: [0, 4, 0],
-    },
+    Wish { name: "what a base has that loses everything", act: |scenario| scenario.wipe(2), end: Progress::Completed, counts: [0, 4, 0] },
     Wish {
         name: "nothing of it",
         act: |scenario| scenario.edit("shop", |shop| shop.metadata.deletion_timestamp = Some(Time(1))),

@@ -82,6 +82,9 @@ enum Wake {
 
 impl Controller {
     /// One that knows nothing yet, at `now`.
+    ///
+    /// Before it is asked what to do it has to be told everything that is stored, read after it took the lead: what a base has by its order
+    /// and it does not know, it takes for left over and has removed.
     #[must_use]
     pub fn new(settings: Settings, now: Time) -> Self {
         Self {

@@ -431,6 +431,9 @@ impl Simulation {
         if self.rng.bool() {
             spec.scheduling_strategy.scheduling_policy = SchedulingPolicy::Stacking;
         }
+        if self.rng.u32(0..4) == 0 {
+            spec.scheduling_strategy.apart_from = vec![format!("shop-{}", self.rng.u32(0..4))];
+        }
         spec.template.spec.module.name = name;
         self.new_version(&mut deployment, false);
         self.commit(vec![Write::Create(Document::ModuleDeployment(deployment))]);

@@ -1,33 +1,19 @@
-//! What a rollout promises, one sentence at a time. Safety (S), liveness (L), and what went wrong elsewhere.
+//! What a rollout promises, one sentence at a time: safety (S), liveness (L), and what the documents say. What went wrong in the systems of
+//! others: `peers.rs`.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+mod common;
+
 use ark_model::Reason;
+use common::{condition, progress, running};
 use fleet::{
     Command,
     resource::{BatchProgress, CanaryStep, IntOrPercent, ModuleDeployment, Progress, RollbackTo, Truth, UpgradePolicy},
 };
 use fleet_sim::Scenario;
 
-fn progress(scenario: &Scenario, name: &str) -> Progress {
-    scenario.get(name).status.release_status.progress
-}
-
-fn condition(scenario: &Scenario, name: &str, kind: &str) -> (Truth, String, String) {
-    let conditions = scenario.get(name).status.conditions;
-    let said = conditions.into_iter().find(|condition| condition.kind == kind).unwrap();
-    (said.status, said.reason, said.message)
-}
-
-/// `name` in its first version on `bases` bases, one instance on each.
-fn running(bases: usize, policy: UpgradePolicy, batches: u32) -> Scenario {
-    let mut scenario = Scenario::new(bases, 10);
-    let mut deployment = Scenario::deployment("shop", -1, "v1");
-    deployment.spec.operation_strategy.upgrade_policy = Some(policy);
-    deployment.spec.operation_strategy.batch_count = batches;
-    scenario.create(deployment);
-    assert_eq!((progress(&scenario, "shop"), scenario.count("shop:1.0.0")), (Progress::Completed, bases));
-    scenario
-}
+/// What brings a rollout into a state.
+type Reach = fn(&mut Scenario);
 
 #[test]
 fn s1_no_more_instances_are_away_than_may_be() {
@@ -121,9 +107,9 @@ fn s3_no_version_gets_more_of_the_traffic_than_it_has_of_what_is_ready() {
     scenario.upgrade("shop", "2.0.0", "v2");
     scenario.pass(20);
     assert_eq!((progress(&scenario, "shop"), scenario.count("shop:2.0.0")), (Progress::Completed, 4));
-    // Relative weights are whole numbers: 10 % of the traffic are 12 to 100.
     assert_shares_fit(&scenario, "shop:2.0.0", 0.5);
     let first: Vec<f64> = scenario.moments.iter().filter_map(|moment| moment.versions.get("shop:2.0.0")).map(|(_, share)| *share).collect();
+    // Bases take whole numbers for weights: 10 % of the traffic are 12 to 100.
     assert!(first.first().is_some_and(|share| *share < 0.11 / 4.0), "{first:?}");
     assert!(first.is_sorted(), "the new version never loses a share that it had: {first:?}");
 }
@@ -233,7 +219,7 @@ fn l1_a_rollout_takes_no_more_orders_than_instances_that_change_and_then_none() 
 /// A plan that finds something to write each time it is made would be made for ever.
 #[test]
 fn l1_a_deployment_at_rest_is_not_written_however_often_it_is_looked_at() {
-    let states: [(Progress, fn(&mut Scenario)); 5] = [
+    let states: [(Progress, Reach); 5] = [
         (Progress::Completed, |scenario| scenario.upgrade("shop", "2.0.0", "v2")),
         (Progress::Failed, |scenario| scenario.upgrade("shop", "2.0.0", "wrong")),
         (Progress::Paused, |scenario| {
@@ -274,8 +260,7 @@ fn l2_a_rollout_without_progress_fails_at_its_deadline_and_says_why() {
 
 #[test]
 fn l3_a_rollout_can_be_given_up_from_every_state() {
-    type Spoil = fn(&mut Scenario);
-    let states: [(&str, Spoil); 4] = [
+    let states: [(&str, Reach); 4] = [
         ("failed", |scenario| scenario.upgrade("shop", "2.0.0", "wrong")),
         ("waiting to be told", |scenario| {
             scenario.change("shop", |shop| shop.spec.operation_strategy.need_confirm = true);
@@ -290,9 +275,9 @@ fn l3_a_rollout_can_be_given_up_from_every_state() {
             scenario.upgrade("shop", "2.0.0", "v2");
         }),
     ];
-    for (state, spoil) in states {
+    for (state, reach) in states {
         let mut scenario = running(4, UpgradePolicy::InstallThenUninstall, 4);
-        spoil(&mut scenario);
+        reach(&mut scenario);
         assert_ne!(progress(&scenario, "shop"), Progress::Completed, "{state}");
         scenario.watch("shop");
         scenario.change("shop", |shop| shop.spec.abort = true);
@@ -326,60 +311,6 @@ fn l5_a_controller_that_begins_anew_goes_on_where_the_rollout_was() {
     assert_eq!(scenario.get("shop").status.release_status, before);
     scenario.change("shop", |shop| shop.spec.confirm_batch_num = 1);
     assert_eq!((progress(&scenario, "shop"), scenario.count("shop:2.0.0")), (Progress::WaitingForConfirmation, 2));
-}
-
-/// <https://github.com/argoproj/argo-rollouts/issues/1774>: nothing could follow a stable version that does not run.
-#[test]
-fn a_bad_stable_version_is_followed_by_a_good_one() {
-    for policy in [UpgradePolicy::InstallThenUninstall, UpgradePolicy::UninstallThenInstall, UpgradePolicy::ScaleupThenScaledown] {
-        let mut scenario = Scenario::new(2, 10);
-        let mut deployment = Scenario::deployment("shop", 2, "bad");
-        deployment.spec.operation_strategy.upgrade_policy = Some(policy);
-        scenario.create(deployment);
-        scenario.pass(10);
-        assert_eq!(progress(&scenario, "shop"), Progress::Failed);
-        scenario.upgrade("shop", "2.0.0", "v2");
-        assert_eq!((progress(&scenario, "shop"), scenario.count("shop:2.0.0")), (Progress::Completed, 2), "{policy:?}");
-    }
-}
-
-/// <https://github.com/hashicorp/nomad/issues/10465>: a canary that could never start stalled for ever, despite its deadlines.
-#[test]
-fn a_package_that_is_wrong_fails_the_rollout_at_once() {
-    let mut scenario = running(4, UpgradePolicy::InstallThenUninstall, 4);
-    scenario.upgrade("shop", "2.0.0", "wrong");
-    assert_eq!((progress(&scenario, "shop"), scenario.count("shop:1.0.0")), (Progress::Failed, 4));
-    assert_eq!(condition(&scenario, "shop", "ReplicaFailure").1, "PackageInvalid");
-    assert_eq!(scenario.get("shop").status.updated_replicas, 1, "no further batch has begun");
-}
-
-/// <https://github.com/hashicorp/nomad/issues/20295>: a change of the count in the middle lost the state of the rollout.
-#[test]
-fn a_change_of_the_number_in_the_middle_of_a_rollout_does_not_end_it() {
-    let mut scenario = Scenario::new(6, 10);
-    let mut deployment = Scenario::deployment("shop", 4, "v1");
-    deployment.spec.operation_strategy.batch_count = 2;
-    scenario.create(deployment);
-    scenario.change("shop", |shop| shop.spec.operation_strategy.need_confirm = true);
-    scenario.upgrade("shop", "2.0.0", "v2");
-    assert_eq!((progress(&scenario, "shop"), scenario.count("shop:2.0.0")), (Progress::WaitingForConfirmation, 2));
-    scenario.change("shop", |shop| shop.spec.replicas = 6);
-    assert!(scenario.count("shop:2.0.0") <= 3, "the second batch was not confirmed");
-    scenario.change("shop", |shop| shop.spec.confirm_batch_num = 1);
-    assert_eq!((progress(&scenario, "shop"), scenario.count("shop:2.0.0")), (Progress::Completed, 6));
-}
-
-/// <https://github.com/argoproj/argo-rollouts/issues/941>: instances of a canary were left over after it was given up.
-#[test]
-fn a_rollout_that_is_given_up_leaves_nothing_of_it() {
-    let mut scenario = Scenario::new(3, 10);
-    let mut deployment = Scenario::deployment("shop", 2, "v1");
-    deployment.spec.operation_strategy.need_confirm = true;
-    deployment.spec.operation_strategy.batch_count = 2;
-    scenario.create(deployment);
-    assert_eq!(scenario.count("shop:1.0.0"), 1);
-    scenario.change("shop", |shop| shop.spec.abort = true);
-    assert_eq!((progress(&scenario, "shop"), scenario.count("shop:1.0.0"), scenario.modules().len()), (Progress::Aborted, 0, 0));
 }
 
 #[test]

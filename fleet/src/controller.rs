@@ -158,6 +158,12 @@ impl Controller {
             Document::ModuleReplicaSet(set) => self.dirty.extend(deployment_of(&set.metadata)),
             Document::Module(module) => {
                 self.dirty.extend(deployment_of(&module.metadata));
+                if before.is_none() {
+                    // It came or went: those that share no base with it have another choice of bases.
+                    let name = &module.spec.template.module.name;
+                    let apart = self.world.deployments().filter(|deployment| deployment.spec.scheduling_strategy.apart_from.contains(name));
+                    self.dirty.extend(apart.map(|deployment| deployment.metadata.key()));
+                }
                 self.undriven.insert(Key::new(module.metadata.namespace.clone(), module.spec.base_name.clone()));
             }
             Document::Base(base) => {

@@ -106,15 +106,15 @@ pub fn takes(world: &World, deployment: &ModuleDeployment, template: &TemplateSp
         if *name == template.module.name {
             return Err(Obstacle::HasIt(module.metadata.label(label::MODULE_DEPLOYMENT).unwrap_or(&module.metadata.name).to_owned()));
         }
-        if strategy.apart_from.contains(name) {
-            return Err(Obstacle::ApartFrom(name.clone()));
-        }
         // What is ready is in the base's own figures already.
         if !module.status.status.is_ready() {
             for (room, bytes) in needs(&module.spec.template) {
                 *coming.entry(room).or_insert(0u64) += bytes;
             }
         }
+    }
+    if let Some(name) = kept_apart(world, deployment, base) {
+        return Err(Obstacle::ApartFrom(name.to_owned()));
     }
     for (room, bytes) in needs(template) {
         if let Some(share) = base.status.room.get(&room) {
@@ -125,6 +125,14 @@ pub fn takes(world: &World, deployment: &ModuleDeployment, template: &TemplateSp
         }
     }
     Ok(())
+}
+
+/// The module on `base` that the deployment's instances share no base with, if there is one.
+#[must_use]
+pub fn kept_apart<'a>(world: &'a World, deployment: &ModuleDeployment, base: &Base) -> Option<&'a str> {
+    let apart_from = &deployment.spec.scheduling_strategy.apart_from;
+    let names = world.instances_on(&base.metadata.key()).map(|module| &module.spec.template.module.name);
+    names.filter(|name| apart_from.contains(name)).map(String::as_str).next()
 }
 
 fn needs(template: &TemplateSpec) -> impl Iterator<Item = (Room, u64)> {

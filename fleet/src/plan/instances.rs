@@ -88,7 +88,9 @@ impl Planner<'_> {
         let in_place = self.policy() != UpgradePolicy::ScaleupThenScaledown;
         let mut came = 0;
         if in_place {
-            came += self.follow(set, aim, missing, unpaired, &mut may_go, |_| true);
+            // What moves away from its base is part of the batch already: it comes elsewhere, and no old one more is followed for it.
+            let moving = count(unpaired.iter().filter(|instance| instance.draining && instance.set == set.metadata.name));
+            came += self.follow(set, aim, missing.saturating_sub(moving), unpaired, &mut may_go, |_| true);
         }
         let mut elsewhere = missing - came;
         if in_place {

@@ -304,7 +304,8 @@ impl<'a> Planner<'a> {
                         || self.instances.iter().any(|instance| instance.live() && instance.module.spec.base_name == base.metadata.name);
                     placement::belongs(&self.next, template, base).is_ok()
                         && !base.spec.drain
-                        && (base.is_ready() && !base.spec.unschedulable || has_it())
+                        && (base.is_ready() && !base.spec.unschedulable && placement::kept_apart(self.world, &self.next, base).is_none()
+                            || has_it())
                 });
                 u32::try_from(bases.count()).unwrap_or(u32::MAX)
             }

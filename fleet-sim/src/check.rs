@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use ark_model::Fence;
+use ark_model::{Fence, ModuleId};
 use fleet::{
     Command, Order, observe,
     resource::{Document, Kind, ModuleDeployment, Phase, Progress, label},
@@ -62,6 +62,21 @@ impl Acted {
             return Err(format!("{id} is removed from {} though it is wanted there", base.name));
         }
         Ok(())
+    }
+}
+
+/// Looks at a base after an order.
+///
+/// # Errors
+/// What it must not have been brought to: more than two versions of one name that serve.
+pub(crate) fn look(base: &Base) -> Result<(), String> {
+    let mut versions: BTreeMap<&str, Vec<&ModuleId>> = BTreeMap::new();
+    for (id, _) in base.serving() {
+        versions.entry(id.name()).or_default().push(id);
+    }
+    match versions.into_values().find(|versions| versions.len() > 2) {
+        Some(versions) => Err(format!("{versions:?} serve on {} at the same time", base.name)),
+        None => Ok(()),
     }
 }
 

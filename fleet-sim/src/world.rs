@@ -335,6 +335,8 @@ impl Simulation {
         self.summary.orders += 1;
         let Some(base) = self.bases.get_mut(order.base) else { return Ok(()) };
         let done = base.execute(&order.order.command);
+        let looked = check::look(base);
+        looked.map_err(|what| self.wrong(what))?;
         let outcome = done.map_or_else(Outcome::Failed, |()| Outcome::Done);
         self.report(order.base);
         self.answer(order, outcome);

@@ -59,6 +59,19 @@ fn s2_there_are_never_more_instances_beside_the_old_ones_than_a_batch_has() {
 }
 
 #[test]
+fn s2_a_canary_that_is_overtaken_by_another_goes_before_that_one_comes() {
+    let mut scenario = running(4, UpgradePolicy::InstallThenUninstall, 4);
+    scenario.change("shop", canary_of_half);
+    scenario.upgrade("shop", "2.0.0", "v2");
+    scenario.watch("shop");
+    scenario.upgrade("shop", "3.0.0", "v3");
+    assert_eq!(["1", "2", "3"].map(|version| scenario.count(&format!("shop:{version}.0.0"))), [4, 0, 1]);
+    assert_eq!(scenario.seen(), (4, 5), "every base serves, and one has two versions");
+    scenario.pass(20);
+    assert_eq!((progress(&scenario, "shop"), scenario.count("shop:3.0.0")), (Progress::Completed, 4));
+}
+
+#[test]
 fn s3_a_canary_has_its_share_beside_the_old_version_and_takes_over_at_the_end() {
     let mut scenario = running(4, UpgradePolicy::InstallThenUninstall, 2);
     scenario.change("shop", |shop| {

@@ -12,7 +12,7 @@ fn said<T: std::str::FromStr>(variable: &str) -> Option<T> {
     env::var(variable).ok()?.parse().ok()
 }
 
-/// S1 and S5 of every plan, by its lint; S4, S6 and S8 of every order that acts; and L1 at the end, within 20 simulated minutes.
+/// S1 and S5 of every plan, by its lint; S2, S4, S6 and S8 of every order that acts; and L1 at the end, within 20 simulated minutes.
 #[test]
 fn whatever_goes_wrong_nothing_unsafe_is_done_and_everything_comes_to_what_was_asked_for() {
     let seeds = said("ARK_SIM_SEEDS").unwrap_or(SEEDS);

@@ -12,7 +12,10 @@ use fleet::{
 };
 
 use super::Scenario;
-use crate::{check::Sent, store::Change};
+use crate::{
+    check::{self, Sent},
+    store::Change,
+};
 
 /// Steps after which a fleet that is left alone has to be at rest.
 const ENOUGH: usize = 10_000;
@@ -229,6 +232,9 @@ impl Scenario {
             panic!("{what}");
         }
         let done = base.execute(&sent.order.command);
+        if let Err(what) = check::look(base) {
+            panic!("{what}");
+        }
         self.look();
         done.map_or_else(Outcome::Failed, |()| Outcome::Done)
     }

@@ -30,6 +30,18 @@ impl Planner<'_> {
         let live = all.iter().copied().filter(Instance::live);
         // What is on a base that gives its modules away is followed by an instance elsewhere, like an old one.
         let (own, old): (Vec<_>, Vec<_>) = live.partition(|instance| instance.set == wanted && !instance.draining);
+        // A canary that is not wanted any more goes before another one comes: no base has a third version.
+        let serves: BTreeSet<&str> = old
+            .iter()
+            .filter(|instance| instance.ready && instance.module.spec.weight.is_none())
+            .map(|instance| instance.module.spec.base_name.as_str())
+            .collect();
+        let (needless, old): (Vec<_>, Vec<_>) = old
+            .into_iter()
+            .partition(|instance| instance.module.spec.weight.is_some() && serves.contains(instance.module.spec.base_name.as_str()));
+        for instance in needless {
+            self.end(instance.module);
+        }
         let own_bases: BTreeSet<&str> = own.iter().map(|instance| instance.module.spec.base_name.as_str()).collect();
         let (paired, mut unpaired): (Vec<_>, Vec<_>) =
             old.into_iter().partition(|instance| own_bases.contains(instance.module.spec.base_name.as_str()));

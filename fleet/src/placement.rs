@@ -131,6 +131,9 @@ pub fn takes(world: &World, deployment: &ModuleDeployment, template: &TemplateSp
 #[must_use]
 pub fn kept_apart<'a>(world: &'a World, deployment: &ModuleDeployment, base: &Base) -> Option<&'a str> {
     let apart_from = &deployment.spec.scheduling_strategy.apart_from;
+    if apart_from.is_empty() {
+        return None;
+    }
     let names = world.instances_on(&base.metadata.key()).map(|module| &module.spec.template.module.name);
     names.filter(|name| apart_from.contains(name)).map(String::as_str).next()
 }

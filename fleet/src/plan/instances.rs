@@ -3,7 +3,7 @@
 //! Nothing that answers goes before what follows it answers, but where the policy says so, and then no more at a time than may be
 //! away.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Instance, Planner,
@@ -30,18 +30,7 @@ impl Planner<'_> {
         let live = all.iter().copied().filter(Instance::live);
         // What is on a base that gives its modules away is followed by an instance elsewhere, like an old one.
         let (own, old): (Vec<_>, Vec<_>) = live.partition(|instance| instance.set == wanted && !instance.draining);
-        // A canary that is not wanted any more goes before another one comes: no base has a third version.
-        let serves: BTreeSet<&str> = old
-            .iter()
-            .filter(|instance| instance.ready && instance.module.spec.weight.is_none())
-            .map(|instance| instance.module.spec.base_name.as_str())
-            .collect();
-        let (needless, old): (Vec<_>, Vec<_>) = old
-            .into_iter()
-            .partition(|instance| instance.module.spec.weight.is_some() && serves.contains(instance.module.spec.base_name.as_str()));
-        for instance in needless {
-            self.end(instance.module);
-        }
+        let old = self.one_for_each_base(old);
         let own_bases: BTreeSet<&str> = own.iter().map(|instance| instance.module.spec.base_name.as_str()).collect();
         let (paired, mut unpaired): (Vec<_>, Vec<_>) =
             old.into_iter().partition(|instance| own_bases.contains(instance.module.spec.base_name.as_str()));
@@ -72,6 +61,28 @@ impl Planner<'_> {
         }
         let came = self.grow(aim, there, &mut unpaired, &all);
         self.clear(aim, &own, came, &unpaired);
+    }
+
+    /// Of several old instances that answer on a base, as of a canary and the version before, leaves one: no base has a third version
+    /// of a name. It is the stable one where that is among them.
+    fn one_for_each_base<'b>(&mut self, old: Vec<Instance<'b>>) -> Vec<Instance<'b>> {
+        let stable = self.next.status.release_status.stable_revision.clone();
+        let rank = |instance: &Instance<'_>| (instance.module.spec.weight.is_none(), instance.set == stable, instance.module.spec.ordinal);
+        let mut stays: BTreeMap<&str, Instance<'_>> = BTreeMap::new();
+        for instance in old.iter().filter(|instance| instance.ready) {
+            let best = stays.entry(&instance.module.spec.base_name).or_insert(*instance);
+            if rank(instance) > rank(best) {
+                *best = *instance;
+            }
+        }
+        let (left, needless): (Vec<_>, Vec<_>) = old.into_iter().partition(|instance| {
+            let best = stays.get(instance.module.spec.base_name.as_str()).filter(|_| instance.ready);
+            best.is_none_or(|best| best.module.metadata.name == instance.module.metadata.name)
+        });
+        for instance in needless {
+            self.end(instance.module);
+        }
+        left
     }
 
     /// Ends `surplus` instances of the revision that is wanted; says which.

@@ -273,7 +273,11 @@ fn l2_a_rollout_without_progress_fails_at_its_deadline_and_says_why() {
 
 #[test]
 fn l3_a_rollout_can_be_given_up_from_every_state() {
-    let states: [(&str, Reach); 4] = [
+    let states: [(&str, Reach); 5] = [
+        ("a canary", |scenario| {
+            scenario.change("shop", canary_of_half);
+            scenario.upgrade("shop", "2.0.0", "v2");
+        }),
         ("failed", |scenario| scenario.upgrade("shop", "2.0.0", "wrong")),
         ("waiting to be told", |scenario| {
             scenario.change("shop", |shop| shop.spec.operation_strategy.need_confirm = true);

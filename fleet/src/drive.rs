@@ -149,22 +149,11 @@ fn next(
                 {
                     return order(Some(key), uninstall(other));
                 }
-                let install = install(module, &key, there);
-                // It would be the third that serves. Which of the others goes is decided once both are known to.
-                if install.activation == Some(Activation::Together) && others(module, there) > 1 {
-                    continue;
-                }
-                return order(Some(key), Command::Install(Box::new(install)));
+                return order(Some(key.clone()), Command::Install(Box::new(install(module, &key, there))));
             }
         }
     }
     None
-}
-
-/// How many other versions of its name serve there.
-fn others(module: &Module, there: &[&ModuleReport]) -> usize {
-    let version = &module.spec.template.module.version;
-    there.iter().filter(|report| report.state == State::Activated && report.id.version() != version).count()
 }
 
 /// An instance's share of traffic as bases give it: relative to the version before, which has 100.

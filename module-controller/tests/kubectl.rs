@@ -102,10 +102,12 @@ fn server_side_apply_knows_whose_fields_are_whose() {
     assert!(fleet.done(&["get", "mddeploy", "shop", "-o", "yaml", "--show-managed-fields"]).contains("operation: Apply"));
 }
 
+/// A patch changes what it names and drops nothing beside: <https://github.com/openkruise/kruise-tools/issues/48>
 #[test]
 fn a_document_is_edited_patched_labelled_and_replaced() {
     let fleet = Fleet::open();
     fleet.apply(SHOP);
+    let Document::ModuleDeployment(applied) = Document::clone(&fleet.get(Kind::ModuleDeployment, "shop")) else { panic!() };
     let edited = fleet.command(&["edit", "mddeploy", "shop"]).env("KUBE_EDITOR", "sed -i s/1.0.0/2.0.0/").output().unwrap();
     assert!(edited.status.success(), "{edited:?}");
     assert_eq!(fleet.done(&["get", "mddeploy", "shop", "-o", "jsonpath={.spec.template.spec.module.version}"]), "2.0.0");
@@ -113,6 +115,10 @@ fn a_document_is_edited_patched_labelled_and_replaced() {
     fleet.done(&["patch", "mddeploy", "shop", "--type=json", "-p", r#"[{"op":"replace","path":"/spec/replicas","value":7}]"#]);
     let Document::ModuleDeployment(deployment) = Document::clone(&fleet.get(Kind::ModuleDeployment, "shop")) else { panic!() };
     assert_eq!((deployment.spec.paused, deployment.spec.replicas), (true, 7));
+    let mut beside = deployment.spec;
+    (beside.paused, beside.replicas) = (applied.spec.paused, applied.spec.replicas);
+    beside.template.spec.module.version.clone_from(&applied.spec.template.spec.module.version);
+    assert_eq!(beside, applied.spec);
     let said = fleet.kubectl(&["patch", "mddeploy", "shop", "-p", r#"{"spec":{"paused":false}}"#]);
     assert!(!said.ok, "a strategic merge patch is for built-in kinds alone: {said:?}");
     let said = fleet.kubectl(&["patch", "mddeploy", "shop", "--type=json", "-p", r#"[{"op":"test","path":"/spec/replicas","value":1}]"#]);
@@ -157,6 +163,7 @@ fn what_would_be_done_is_shown_and_not_done() {
     assert!(!fleet.kubectl(&["get", "mddeploy", "third"]).ok);
 }
 
+/// <https://github.com/spinframework/spin-operator/issues/24>, <https://github.com/spinframework/spin-operator/issues/86>
 #[test]
 fn it_scales() {
     let fleet = Fleet::open();

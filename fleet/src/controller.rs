@@ -9,10 +9,11 @@ use std::{
 use ark_model::{Fence, report::BaseReport};
 
 use crate::{
+    absence,
     drive::{self, Command, Order},
     lint::{self, Fault},
     observe::{self, observe},
-    plan::{self, Plan},
+    plan::{self, Note, Plan},
     resource::{Base, Document, Key, Kind, Time, Write},
     settings::Settings,
     world::{World, deployment_of},
@@ -131,6 +132,8 @@ impl Controller {
         }
         if kind == Kind::Base {
             self.dirty.extend(self.world.instances_on(key).filter_map(|module| deployment_of(&module.metadata)));
+            // One that still reports is heard again soon.
+            self.heard.remove(key);
         }
         self.world.remove(kind, key);
         self.touch(&before, None);
@@ -203,13 +206,25 @@ impl Controller {
     /// What to write about bases that have been silent for too long at `now`.
     #[must_use]
     pub fn silent(&self, now: Time) -> Vec<Write> {
-        let bases = self.world.bases().filter_map(|base| {
+        let bases = self.quiet(now).map(|base| {
             let key = base.metadata.key();
-            let heard = self.heard.get(&key).map(|heard| heard.at);
-            let quiet = heard.unwrap_or(self.since).elapsed(now) >= self.settings.silence;
-            quiet.then(|| observe::silent(&self.world, &key, heard, now))
+            observe::silent(&self.world, &key, self.heard.get(&key).map(|heard| heard.at), now)
         });
         bases.flatten().collect()
+    }
+
+    /// What to write about bases that have been silent for so long at `now` that they are given up, each with what to tell of it.
+    #[must_use]
+    pub fn overdue(&self, now: Time) -> Vec<(Write, Note)> {
+        self.quiet(now).filter_map(|base| absence::given_up(&self.world, base, self.settings.absence, now)).collect()
+    }
+
+    /// The bases that this controller has not heard for too long.
+    fn quiet(&self, now: Time) -> impl Iterator<Item = &Base> {
+        self.world.bases().filter(move |base| {
+            let heard = self.heard.get(&base.metadata.key()).map_or(self.since, |heard| heard.at);
+            heard.elapsed(now) >= self.settings.silence
+        })
     }
 
     /// Notes what has to be looked at again because of the time.

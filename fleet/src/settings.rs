@@ -9,6 +9,8 @@ pub struct Settings {
     pub silence: Duration,
     /// How long it may stay so before its instances are made anew elsewhere. Default: 60 s.
     pub patience: Duration,
+    /// How long it may stay so, with no instance on it, before it is forgotten. Default: 24 h.
+    pub absence: Duration,
     /// How often an install may fail, one time after the other, before its rollout counts as failed. Default 3.
     pub attempts: u32,
     /// The pause after the first failed install; it doubles with each. Default 1 s.
@@ -22,6 +24,7 @@ impl Default for Settings {
         Self {
             silence: Duration::from_secs(40),
             patience: Duration::from_secs(60),
+            absence: Duration::from_hours(24),
             attempts: 3,
             first_pause: Duration::from_secs(1),
             longest_pause: Duration::from_secs(60),

@@ -4,6 +4,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use clap::Parser;
@@ -56,6 +57,9 @@ pub struct Options {
     /// Where it is written down who changed what: a file, or - for standard error [default: audit.log in the data directory]
     #[arg(long, value_name = "FILE", env = "MODULE_CONTROLLER_AUDIT")]
     audit: Option<PathBuf>,
+    /// Forget a base that no module is on and that has been silent for as long as this, e.g. 90m or 7days; it joins anew once it reports
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = humantime::parse_duration, env = "MODULE_CONTROLLER_FORGET_BASES_AFTER")]
+    forget_bases_after: Duration,
     /// What is logged, e.g. info, or warn,module_controller=debug
     #[arg(long, value_name = "FILTER", default_value = "info", env = "MODULE_CONTROLLER_LOG")]
     log: String,
@@ -70,6 +74,11 @@ impl Options {
     /// Logs as `--log` says.
     pub fn start_log(&self) {
         daemon::log::to_stderr(&self.log);
+    }
+
+    /// The habits of the fleet.
+    pub(crate) fn habits(&self) -> fleet::Settings {
+        fleet::Settings { absence: self.forget_bases_after, ..fleet::Settings::default() }
     }
 
     pub(crate) fn data_dir(&self) -> PathBuf {

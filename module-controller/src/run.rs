@@ -29,7 +29,7 @@ pub async fn run(options: Options, ending: CancellationToken) -> Result<(), Prob
         events: events.clone(),
         counts: metrics.register(Counts::register),
         address: options.address(),
-        settings: fleet::Settings::default(),
+        settings: options.habits(),
         end: end.clone(),
     });
     let settings = Settings { access, audit: options.audit()?, events, metrics, end: end.clone(), others, ..Settings::default() };

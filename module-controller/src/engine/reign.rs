@@ -9,7 +9,7 @@ use std::{
 
 use fleet::{
     Controller, Note, Order, Outcome, Step,
-    resource::{Key, Kind, Write},
+    resource::{Document, Key, Kind, Write},
 };
 use tokio::{
     sync::{Semaphore, mpsc},
@@ -95,6 +95,7 @@ impl<'a> Reigning<'a> {
                     self.controller.tick(now());
                     let writes = self.controller.silent(now());
                     self.note(writes).await?;
+                    self.give_up().await?;
                 }
             }
             // What has changed meanwhile is known before anything is planned.
@@ -128,9 +129,27 @@ impl<'a> Reigning<'a> {
         }
     }
 
+    /// Forgets bases that have been silent for long.
+    async fn give_up(&mut self) -> Result<(), Ended> {
+        for (write, note) in self.controller.overdue(now()) {
+            let base = self.controller.world().document(note.kind, &note.key).cloned();
+            if let Some(base) = base
+                && self.note(vec![write]).await?
+            {
+                tracing::info!(base = %note.key, "{}", note.message);
+                self.record(&base, &note);
+            }
+        }
+        Ok(())
+    }
+
     fn learn(&mut self, change: &Change) {
         if change.removed {
-            self.controller.removed(change.after.kind(), &change.after.key(), change.revision);
+            let key = change.after.key();
+            self.controller.removed(change.after.kind(), &key, change.revision);
+            if change.after.kind() == Kind::Base {
+                self.orders_on.remove(&key);
+            }
         } else {
             self.controller.stored(Arc::clone(&change.after));
         }
@@ -245,10 +264,14 @@ impl<'a> Reigning<'a> {
     fn tell(&self, notes: Vec<Note>) {
         for note in notes {
             if let Some(document) = self.controller.world().document(note.kind, &note.key) {
-                let severity = if note.warning { Severity::Warning } else { Severity::Normal };
-                self.engine.events.record(document, severity, note.reason, &note.message);
+                self.record(document, &note);
             }
         }
+    }
+
+    fn record(&self, about: &Document, note: &Note) {
+        let severity = if note.warning { Severity::Warning } else { Severity::Normal };
+        self.engine.events.record(about, severity, note.reason, &note.message);
     }
 
     /// Sends an order beside everything else.

@@ -42,6 +42,7 @@ Examples:
   arkctl base run target/shop.jar
   arkctl base run shop.jar --gateway 0.0.0.0:80 --share set
   arkctl base run shop.jar -J -Xmx1g -J -Dkey=value -- --server.port=9000 --spring.profiles.active=test
+  arkctl base run shop.jar --controller http://controller:7777 --base-name shop-1 --base-labels zone=a
   arkctl deploy orders.jar                                       then, from elsewhere")]
 struct Run {
     /// The application.
@@ -62,6 +63,24 @@ struct Run {
     /// Whose web server answers for a module; `own` where nobody says.
     #[arg(long, value_enum, value_name = "WHOSE")]
     web: Option<Web>,
+    /// Join this controller, e.g. http://controller:7777; several, separated by commas, take turns.
+    #[arg(long, value_name = "URL", value_delimiter = ',')]
+    controller: Vec<String>,
+    /// A file with the token that the controller wants to see.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    controller_token_file: Option<PathBuf>,
+    /// Believe only controllers with a certificate of this authority (PEM).
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    controller_ca: Option<PathBuf>,
+    /// Who the base is for the controller; the machine's address where nobody says.
+    #[arg(long, value_name = "NAME")]
+    base_name: Option<OsString>,
+    /// The base deployment it belongs to; `default` where nobody says.
+    #[arg(long, value_name = "NAME")]
+    base_deployment: Option<OsString>,
+    /// What deployments may select the base by, e.g. zone=a,disk=ssd.
+    #[arg(long, value_name = "K=V", value_delimiter = ',')]
+    base_labels: Vec<String>,
     /// An option of the JVM itself; again for each.
     #[arg(short = 'J', long, value_name = "OPTION", allow_hyphen_values = true)]
     java_option: Vec<OsString>,
@@ -123,6 +142,12 @@ impl Run {
             ("data-dir", self.data_dir.clone().map(PathBuf::into_os_string)),
             ("share", name_of(self.share)),
             ("web", name_of(self.web)),
+            ("controller", joined("controller", &self.controller, &[';'])?),
+            ("controller-token-file", self.controller_token_file.clone().map(PathBuf::into_os_string)),
+            ("controller-ca", self.controller_ca.clone().map(PathBuf::into_os_string)),
+            ("base-name", self.base_name.clone()),
+            ("base-deployment", self.base_deployment.clone()),
+            ("base-labels", joined("base-labels", &self.base_labels, &['+', ';'])?),
         ];
         let mut attached = OsString::from("-agentpath:");
         attached.push(agent);
@@ -140,6 +165,15 @@ impl Run {
         let java = self.java_option.iter().cloned();
         Ok(std::iter::once(attached).chain(java).chain([jar, path]).chain(self.arguments.iter().cloned()).collect())
     }
+}
+
+/// Several values as one of the agent's, which has the comma for itself and takes each of `marks` in its place; none where there are none.
+fn joined(key: &str, values: &[String], marks: &[char]) -> Result<Option<OsString>, Error> {
+    if let Some(value) = values.iter().find(|value| value.contains(marks)) {
+        return Err(Error::Usage(format!("--{key} {value} has a character that the agent takes for a comma; choose another")));
+    }
+    let mark = marks.first().map(char::to_string).unwrap_or_default();
+    Ok((!values.is_empty()).then(|| values.join(&mark).into()))
 }
 
 /// The agent's library: the one that was `named`, or one that lies where an installation of `program` has it.
@@ -236,6 +270,19 @@ mod tests {
     }
 
     #[test]
+    fn a_base_joins_a_controller_by_the_same_options_as_every_other_kind() {
+        let all = [
+            ["b.jar", "--controller", "http://a:7777,https://b:7777", "--controller-token-file", "/t", "--controller-ca", "/ca"],
+            ["--base-name", "shop-1", "--base-deployment", "shop", "--base-labels=zone=a", "--base-labels", "disk=ssd,tier=1"],
+        ];
+        assert_eq!(
+            command(&all.concat()),
+            "/j/bin/java '-agentpath:/a/agent.so=controller=http://a:7777;https://b:7777,controller-token-file=/t,controller-ca=/ca,\
+             base-name=shop-1,base-deployment=shop,base-labels=zone=a+disk=ssd+tier=1' -jar b.jar"
+        );
+    }
+
+    #[test]
     fn options_of_java_stand_before_the_jar_and_arguments_of_the_application_behind_it() {
         assert_eq!(
             command(&["-J", "-Xmx1g", "b.jar", "-J-Dk=v", "--", "--server.port=0", "it's"]),
@@ -245,7 +292,9 @@ mod tests {
 
     #[test]
     fn a_value_that_the_agent_would_read_as_two_is_refused() {
-        assert_eq!(asked(&["b.jar", "--data-dir", "/a,b"]).arguments(Path::new("x")).unwrap_err().exit_code(), 2);
+        for line in [["--data-dir", "/a,b"], ["--base-name", "a,b"], ["--base-labels", "zone=a+b"], ["--controller", "http://a;b"]] {
+            assert_eq!(asked(&[&["b.jar"][..], &line].concat()).arguments(Path::new("x")).unwrap_err().exit_code(), 2, "{line:?}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::{Error, bin_dir};
+use crate::{Error, base::Base, bin_dir};
 
 /// How long it may take to listen, and how long what is waited for may take.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -145,6 +145,18 @@ impl Controller {
         }
     }
 
+    /// Starts a base that joins it as `name`, and waits until it is known to be ready.
+    ///
+    /// # Errors
+    /// Where it does not come up, or is not heard.
+    pub fn join(&self, name: &str, more: &[&str]) -> Result<Base, Error> {
+        let mut arguments = vec!["--controller", &self.url, "--base-name", name];
+        arguments.extend(more);
+        let base = Base::start(&arguments)?;
+        self.wait("bases", name, is_ready)?;
+        Ok(base)
+    }
+
     /// Waits until a deployment's rollout stands at `progress`, for the spec as it is now.
     ///
     /// # Errors
@@ -155,6 +167,20 @@ impl Controller {
             at("/status/releaseStatus/progress") == progress && at("/status/observedGeneration") == at("/metadata/generation")
         })
     }
+}
+
+/// Whether a base is.
+#[must_use]
+pub fn is_ready(base: &Value) -> bool {
+    condition(base, "Ready").get("status").is_some_and(|status| status == "True")
+}
+
+/// What a document says of itself in its condition `kind`; null where it says nothing.
+#[must_use]
+pub fn condition<'a>(document: &'a Value, kind: &str) -> &'a Value {
+    let conditions = document.pointer("/status/conditions").and_then(Value::as_array);
+    let found = conditions.and_then(|all| all.iter().find(|condition| condition.get("type").is_some_and(|of| of == kind)));
+    found.unwrap_or(&Value::Null)
 }
 
 fn answer(response: ureq::http::Response<ureq::Body>) -> Result<Value, Error> {

@@ -5,7 +5,7 @@ use std::{process::Command, time::Duration};
 
 use harness::{
     base::Base,
-    controller::{Controller, deployment},
+    controller::{Controller, condition, deployment, is_ready},
     jvm::{self, Jdk, JvmBase},
     load::Load,
     node,
@@ -20,23 +20,6 @@ fn hello(version: u8) -> String {
     format!("file://{}", samples::sample("hello", version).unwrap().display())
 }
 
-fn join(controller: &Controller, name: &str, more: &[&str]) -> Base {
-    let mut arguments = vec!["--controller", &controller.url, "--base-name", name];
-    arguments.extend(more);
-    let base = Base::start(&arguments).unwrap();
-    controller.wait("bases", name, ready).unwrap();
-    base
-}
-
-fn ready(base: &Value) -> bool {
-    condition(base, "Ready")["status"] == "True"
-}
-
-fn condition<'a>(document: &'a Value, kind: &str) -> &'a Value {
-    let conditions = document["status"]["conditions"].as_array();
-    conditions.and_then(|conditions| conditions.iter().find(|condition| condition["type"] == kind)).unwrap_or(&Value::Null)
-}
-
 fn version(version: &str, url: &str) -> Value {
     json!({"spec": {"template": {"spec": {"module": {"version": version, "url": url}}}}})
 }
@@ -48,7 +31,7 @@ fn answer(base: &Base) -> String {
 #[test]
 fn a_new_version_rolls_over_the_bases_batch_by_batch_and_no_request_is_lost() {
     let controller = Controller::start(&[]).unwrap();
-    let bases = ["a", "b", "c"].map(|name| join(&controller, name, &[]));
+    let bases = ["a", "b", "c"].map(|name| controller.join(name, &[]).unwrap());
     controller.create("moduledeployments", &deployment("hello", "1.0.0", &hello(1), 3)).unwrap();
     let complete = controller.wait_progress("hello", "Completed").unwrap();
     assert_eq!((&complete["status"]["availableReplicas"], &complete["status"]["replicas"]), (&json!(3), &json!(3)));
@@ -75,7 +58,7 @@ fn a_new_version_rolls_over_the_bases_batch_by_batch_and_no_request_is_lost() {
 fn a_controller_that_is_killed_in_the_middle_of_a_rollout_goes_on_with_it() {
     let folder = tempfile::tempdir().unwrap();
     let mut controller = Controller::start_in(folder.path(), "127.0.0.1:0", &[]).unwrap();
-    let bases = ["a", "b", "c"].map(|name| join(&controller, name, &[]));
+    let bases = ["a", "b", "c"].map(|name| controller.join(name, &[]).unwrap());
     let mut document = deployment("hello", "1.0.0", &hello(1), 3);
     document["spec"]["operationStrategy"]["grayTimeBetweenBatchSeconds"] = json!(1);
     controller.create("moduledeployments", &document).unwrap();
@@ -97,7 +80,7 @@ fn a_controller_that_is_killed_in_the_middle_of_a_rollout_goes_on_with_it() {
 #[test]
 fn what_somebody_removes_by_hand_and_what_a_base_forgets_comes_back() {
     let controller = Controller::start(&[]).unwrap();
-    let base = join(&controller, "a", &[]);
+    let base = controller.join("a", &[]).unwrap();
     controller.create("moduledeployments", &deployment("hello", "1.0.0", &hello(1), 1)).unwrap();
     controller.wait_progress("hello", "Completed").unwrap();
     base.api.delete("/v1/modules/hello/1.0.0").unwrap();
@@ -122,7 +105,7 @@ fn what_somebody_removes_by_hand_and_what_a_base_forgets_comes_back() {
 #[test]
 fn a_version_that_does_not_start_fails_the_rollout_and_the_one_before_serves_on_and_can_be_returned_to() {
     let controller = Controller::start(&[]).unwrap();
-    let bases = ["a", "b"].map(|name| join(&controller, name, &[]));
+    let bases = ["a", "b"].map(|name| controller.join(name, &[]).unwrap());
     controller.create("moduledeployments", &deployment("hello", "1.0.0", &hello(1), 2)).unwrap();
     controller.wait_progress("hello", "Completed").unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -144,7 +127,7 @@ fn a_version_that_does_not_start_fails_the_rollout_and_the_one_before_serves_on_
 #[test]
 fn kubectl_applies_scales_waits_and_deletes() {
     let controller = Controller::start(&[]).unwrap();
-    let _bases = ["a", "b"].map(|name| join(&controller, name, &["--base-labels", "zone=x"]));
+    let _bases = ["a", "b"].map(|name| controller.join(name, &["--base-labels", "zone=x"]).unwrap());
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("hello.json");
     let mut document = deployment("hello", "1.0.0", &hello(1), 1);
@@ -176,7 +159,7 @@ fn of_two_controllers_on_one_database_the_other_leads_on_where_one_is_killed() {
     // The base is told of both, and finds the one that leads.
     let both = format!("{},{}", second.url, first.url);
     let base = Base::start(&["--controller", &both, "--base-name", "a"]).unwrap();
-    second.wait("bases", "a", ready).unwrap();
+    second.wait("bases", "a", is_ready).unwrap();
     second.create("moduledeployments", &deployment("hello", "1.0.0", &hello(1), 1)).unwrap();
     first.wait_progress("hello", "Completed").unwrap();
     let load = Load::new(base.gateway, "/hello/", 2, &HELLO).start().unwrap();
@@ -195,12 +178,12 @@ fn bases_of_all_kinds_join_and_each_gets_the_modules_of_its_kind() {
         return;
     }
     let controller = Controller::start(&[]).unwrap();
-    let _wasm = join(&controller, "wasm", &[]);
+    let _wasm = controller.join("wasm", &[]).unwrap();
     let controller_option = format!("controller={}", controller.url);
     let jvm = JvmBase::start(&jvm::sample("base").unwrap(), &[&controller_option, "base-name=jvm"], &[]).unwrap();
     let node = node::base(&["--controller", &controller.url, "--base-name", "node"]).unwrap();
     for name in ["jvm", "node"] {
-        controller.wait("bases", name, ready).unwrap();
+        controller.wait("bases", name, is_ready).unwrap();
     }
     let file = |path: std::path::PathBuf| format!("file://{}", path.display());
     let packages = [

@@ -58,15 +58,16 @@ pub(super) fn state(deployment: &ModuleDeployment, under_way: Option<&ReleaseSta
         Progress::Terminating | Progress::Terminated => goes(),
         Progress::Aborted => {
             let runs = if release.stable_revision.is_empty() { String::new() } else { format!("; {} runs again", release.stable_revision) };
-            State::Failed { reason: "RolloutAborted", message: format!("{} was given up{runs}", release.rejected_revision) }
+            let why = if release.failure_message.is_empty() { String::new() } else { format!(" ({})", release.failure_message) };
+            State::Failed { reason: "RolloutAborted", message: format!("{} was given up{why}{runs}", release.rejected_revision) }
         }
         Progress::Failed => {
             let instance = condition(deployment, "ReplicaFailure").filter(|condition| condition.status == fleet::resource::Truth::True);
+            let said = said("it does not come further");
+            // The instance may be what it failed for.
+            let instance = instance.filter(|condition| !said.contains(&condition.message));
             let instance = instance.map(|condition| format!(": {}: {}", condition.reason, condition.message)).unwrap_or_default();
-            State::Failed {
-                reason: "RolloutFailed",
-                message: format!("the rollout of {name} failed: {}{instance}", said("it does not come further")),
-            }
+            State::Failed { reason: "RolloutFailed", message: format!("the rollout of {name} failed: {said}{instance}") }
         }
     }
 }

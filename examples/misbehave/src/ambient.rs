@@ -17,6 +17,14 @@ pub(crate) fn env(exchange: Exchange) -> Option<()> {
     Some(())
 }
 
+pub(crate) fn work(exchange: Exchange) -> Option<()> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u16>().ok());
+    std::thread::sleep(Duration::from_millis(number("DELAY_MS").unwrap_or(0).into()));
+    let status = number("STATUS").and_then(|code| StatusCode::from_u16(code).ok()).unwrap_or(StatusCode::OK);
+    exchange.answer(reply::text(status, std::env::var("ANSWER").unwrap_or_default()));
+    Some(())
+}
+
 pub(crate) fn config(exchange: Exchange) -> Option<()> {
     let settings: BTreeMap<_, _> = support::config::all().into_iter().collect();
     exchange.answer(reply::json(StatusCode::OK, &settings));

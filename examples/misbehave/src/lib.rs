@@ -84,6 +84,7 @@ const ROUTES: &[(&str, &str, Fault)] = &[
     ("/ignore", "answers without a look at the request's body", faults::ok),
     ("/env", "its environment variables", ambient::env),
     ("/config", "its settings", ambient::config),
+    ("/work", "answers $ANSWER with status $STATUS=200 after $DELAY_MS=0, as its environment says", ambient::work),
     ("/files", "the directories it was given, and what reading ?path=/ brings, or writing with ?write=text", ambient::files),
     ("/out", "asks ?url= and tells status and body, or what went wrong", ambient::out),
     ("/connect", "opens a TCP connection to ?to=host:port and tells what went wrong", ambient::connect),

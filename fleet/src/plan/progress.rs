@@ -158,13 +158,14 @@ impl<'a> Planner<'a> {
         if release.progress == Progress::Completed || release.rejected_revision == release.update_revision {
             self.note(true, "NothingToAbort", "no rollout is under way".to_owned());
         } else {
-            self.reject("RolloutAborted", "it was given up by request");
+            self.reject("RolloutAborted", "by request");
         }
     }
 
     fn reject(&mut self, reason: &'static str, why: &str) {
         let release = self.release();
         release.rejected_revision = release.update_revision.clone();
+        why.clone_into(&mut release.failure_message);
         release.next_reconcile_time = None;
         let (rejected, stable) = (release.rejected_revision.clone(), release.stable_revision.clone());
         self.enter(Progress::Executing);
@@ -236,12 +237,13 @@ impl<'a> Planner<'a> {
         match self.fault(update, complete) {
             Some(Hold::Failed { reason, message }) => return self.fail(&reason, &message),
             Some(Hold::Undecided(message)) => {
+                self.release().failure_message.clear();
                 self.unplaced.get_or_insert(message);
                 if complete {
                     return self.enter(Progress::Paused);
                 }
             }
-            None => {}
+            None => self.release().failure_message.clear(),
         }
         if self.next.spec.paused {
             return self.enter(Progress::Paused);
@@ -334,8 +336,11 @@ impl<'a> Planner<'a> {
         if returns {
             return self.reject("RolloutReverted", &format!("{reason}: {message}"));
         }
-        if release.progress != Progress::Failed {
-            self.note(true, "RolloutFailed", format!("{reason}: {message}"));
+        // What it failed for stands, however the figures go on.
+        if release.progress != Progress::Failed || release.failure_message.is_empty() {
+            let message = format!("{reason}: {message}");
+            self.release().failure_message.clone_from(&message);
+            self.note(true, "RolloutFailed", message);
         }
         self.enter(Progress::Failed);
     }
@@ -397,7 +402,8 @@ impl<'a> Planner<'a> {
                 return Some(Hold::Failed { reason: "LatencyTooHigh".to_owned(), message });
             }
         }
-        let waits = complete && checks.min_requests > 0 && !enough && self.replaces();
+        // Where nothing ran before, nobody may know yet whom to ask.
+        let waits = complete && checks.min_requests > 0 && !enough && !self.next.status.release_status.stable_revision.is_empty();
         waits.then(|| Hold::Undecided(format!("the checks wait for {} requests; there were {}", checks.min_requests, traffic.requests)))
     }
 }

@@ -52,7 +52,11 @@ impl Planner<'_> {
         let waits = self.unplaced.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
         let failed = self.instances.iter().filter(|instance| instance.live() && instance.module.status.status == Phase::Failed);
         let failure = failed.min_by_key(|instance| &instance.module.metadata.name);
+        let (given_up, why) = (&release.rejected_revision, &release.failure_message);
         let (is_so, reason, message) = match release.progress {
+            Progress::Executing if !given_up.is_empty() && *given_up == release.update_revision => {
+                (Truth::False, "RolloutReverting", format!("{given_up} is given up: {why}{waits}"))
+            }
             Progress::Init | Progress::Executing => (Truth::True, "RolloutExecuting", format!("{batch} is under way{waits}")),
             Progress::WaitingForConfirmation => (
                 Truth::True,
@@ -65,8 +69,8 @@ impl Planner<'_> {
                 None => (Truth::True, "WaitingForChecks", format!("{batch} waits{waits}")),
             },
             Progress::Completed => (Truth::True, "RolloutCompleted", format!("every instance is of {}{waits}", release.update_revision)),
-            Progress::Failed => (Truth::False, "RolloutFailed", format!("{batch} does not come further{waits}")),
-            Progress::Aborted => (Truth::False, "RolloutAborted", format!("{} was given up", release.rejected_revision)),
+            Progress::Failed => (Truth::False, "RolloutFailed", format!("{batch} does not come further: {why}")),
+            Progress::Aborted => (Truth::False, "RolloutAborted", format!("{given_up} was given up: {why}")),
             Progress::Terminating | Progress::Terminated => (Truth::False, "Terminating", "its instances are being removed".to_owned()),
         };
         said.push(("Progressing", is_so, reason.to_owned(), message));

@@ -356,6 +356,9 @@ pub struct ReleaseStatus {
     /// A revision that was given up; nothing more is done for it until the template changes.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub rejected_revision: String,
+    /// Why the rollout failed or was given up, with the figures that decided it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub failure_message: String,
     /// The batch, from 1.
     pub current_batch: u32,
     /// How many there are.

@@ -10,13 +10,13 @@ use std::{
 
 use fleet::resource::{
     Base, Condition, DeploymentStatus, Document, Key, Kind, Meta, Module, ModuleDeployment, ModuleReplicaSet, Phase, Progress,
-    ReleaseStatus, Truth, Write, label,
+    ReleaseStatus, Time, Truth, Write, label,
 };
 use module_controller::{
-    api::{Access, Audit, Events, Settings, Severity, Token, api},
+    api::{Access, Audit, Settings, Token, api},
     kubeconfig::Kubeconfig,
     listen,
-    store::{Memory, Store},
+    store::{Event, Memory, Severity, Store},
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -41,7 +41,6 @@ spec:
 struct Controller {
     folder: TempDir,
     store: Arc<Memory>,
-    events: Events,
     url: String,
     runtime: Runtime,
     end: CancellationToken,
@@ -55,15 +54,15 @@ impl Controller {
     /// With these tokens.
     fn with(tokens: &str) -> Self {
         let (runtime, folder) = (Runtime::new().unwrap(), tempfile::tempdir().unwrap());
-        let (store, events, end) = (Arc::new(Memory::new()), Events::default(), CancellationToken::new());
+        let (store, end) = (Arc::new(Memory::new()), CancellationToken::new());
         let tokens = Token::read(tokens).unwrap().into_iter().map(|(_, token)| token).collect();
         let access = Access { tokens, certified: false };
         let audit = Audit::file(&folder.path().join("audit.log")).unwrap();
-        let settings = Settings { access, audit, events: events.clone(), end: end.clone(), ..Settings::default() };
+        let settings = Settings { access, audit, end: end.clone(), ..Settings::default() };
         let router = api(Arc::clone(&store) as Arc<dyn Store>, settings);
         let serving = runtime.block_on(listen::serve(router, "127.0.0.1:0".parse().unwrap(), None, end.clone())).unwrap();
         let url = format!("http://{}", serving.address());
-        Self { folder, store, events, url, runtime, end }
+        Self { folder, store, url, runtime, end }
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -493,7 +492,10 @@ fn people_see_why_a_deployment_is_where_it_is() {
     controller.is_at(1, Progress::Executing);
     controller.module("shop-2-x", "a", Phase::Failed, "/health answered 503");
     let about = controller.find(Kind::ModuleDeployment, "shop").unwrap();
-    controller.events.record(&about, Severity::Normal, "BatchStarted", "batch 1 of 3 has begun");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let now = Time(u64::try_from(now.as_millis()).unwrap());
+    let event = Event::new(&about, Severity::Normal, "BatchStarted", "batch 1 of 3 has begun", now);
+    controller.runtime.block_on(controller.store.tell(vec![event])).unwrap();
     let text = controller.done(&["explain", "shop"]);
     assert!(text.starts_with("default/shop Executing\n") && text.contains("/health answered 503"), "{text}");
     let text = controller.done(&["describe", "deployment", "shop"]);

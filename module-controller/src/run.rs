@@ -6,7 +6,7 @@ use daemon::Problem;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{self, Events, Metered, Metrics, Settings},
+    api::{self, Metered, Metrics, Settings},
     engine::{self, Counts, Start},
     listen,
     options::Options,
@@ -22,17 +22,16 @@ pub async fn run(options: Options, ending: CancellationToken) -> Result<(), Prob
     let tls = options.tls()?;
     let data = options.data_dir();
     fs::create_dir_all(&data).map_err(|error| format!("could not have the data directory {}: {error}", data.display()))?;
-    let (metrics, events, end) = (Arc::new(Metrics::default()), Events::default(), CancellationToken::new());
+    let (metrics, end) = (Arc::new(Metrics::default()), CancellationToken::new());
     let store: Arc<dyn Store> = Arc::new(Metered::new(open(&options).await?, Arc::clone(&metrics)));
     let (others, acting) = engine::start(Start {
         store: Arc::clone(&store),
-        events: events.clone(),
         counts: metrics.register(Counts::register),
         address: options.address(),
         settings: options.habits(),
         end: end.clone(),
     });
-    let settings = Settings { access, audit: options.audit()?, events, metrics, end: end.clone(), others, ..Settings::default() };
+    let settings = Settings { access, audit: options.audit()?, metrics, end: end.clone(), others, ..Settings::default() };
     let serving = listen::serve(api::api(store, settings), options.listen, tls, end.clone()).await.map_err(Problem::of)?;
     let kubeconfig = options.write_kubeconfig(serving.address(), token)?;
     let version = env!("CARGO_PKG_VERSION");

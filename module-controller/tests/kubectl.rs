@@ -10,7 +10,7 @@ use std::{
 };
 
 use fleet::resource::{Document, Kind};
-use module_controller::api::Severity;
+use module_controller::store::Severity;
 use support::{Fleet, SHOP};
 
 /// Ages are another at each run.
@@ -312,8 +312,8 @@ fn what_happened_is_told() {
     let fleet = Fleet::open();
     fleet.apply(SHOP);
     let shop = fleet.get(Kind::ModuleDeployment, "shop");
-    fleet.events.record(&shop, Severity::Warning, "StartFailed", "it did not start on base-a");
-    fleet.events.record(&shop, Severity::Warning, "StartFailed", "it did not start on base-a");
+    fleet.tell(&shop, Severity::Warning, "StartFailed", "it did not start on base-a");
+    fleet.tell(&shop, Severity::Warning, "StartFailed", "it did not start on base-a");
     assert!(fleet.done(&["describe", "mddeploy", "shop"]).contains("it did not start on base-a"));
     assert!(fleet.done(&["get", "events"]).contains("moduledeployment/shop"));
     assert!(fleet.done(&["events", "--for", "moduledeployment/shop"]).contains("StartFailed"));

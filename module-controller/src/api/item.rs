@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use fleet::resource::{Document, Kind};
 use serde_json::{Value, json};
 
-use super::{call::Target, events::Event};
-use crate::store::Stored;
+use super::{call::Target, events};
+use crate::store::{Event, Stored};
 
 /// A resource.
 #[derive(Debug, Clone)]
@@ -81,12 +81,12 @@ impl Item {
                 _ => String::new(),
             },
             (_, Self::Event(event)) => {
-                let (kind, name, uid) = &event.about;
+                let about = &event.about;
                 match field {
-                    "involvedObject.kind" => (*kind).to_owned(),
-                    "involvedObject.name" => name.clone(),
+                    "involvedObject.kind" => about.kind.clone(),
+                    "involvedObject.name" => about.name.clone(),
                     "involvedObject.namespace" => event.namespace.clone(),
-                    "involvedObject.uid" => uid.clone(),
+                    "involvedObject.uid" => about.uid.clone(),
                     "involvedObject.apiVersion" => fleet::resource::API_VERSION.to_owned(),
                     "reason" => event.reason.clone(),
                     "type" => event.severity.as_str().to_owned(),
@@ -102,7 +102,7 @@ impl Item {
     pub(crate) fn write(&self, target: Target) -> Value {
         match self {
             Self::Document(document) => write(document, target),
-            Self::Event(event) => event.write(),
+            Self::Event(event) => events::write(event),
             Self::Namespace(name) => json!({
                 "apiVersion": "v1", "kind": "Namespace",
                 "metadata": {"name": name, "uid": format!("namespace-{name}"), "labels": {"kubernetes.io/metadata.name": name}},

@@ -15,7 +15,7 @@ use prometheus_client::{
 };
 
 use super::call::{Call, Target};
-use crate::store::{Change, Listing, Reign, Revision, Store, StoreError, Stored, Watch};
+use crate::store::{Change, Event, Listing, Reign, Revision, Store, StoreError, Stored, Telling, Watch};
 
 /// The controller's metrics.
 #[derive(Debug)]
@@ -162,6 +162,14 @@ impl Store for Metered {
 
     fn watch(&self, after: Revision) -> BoxFuture<'_, Result<Watch, StoreError>> {
         self.store.watch(after)
+    }
+
+    fn tell(&self, said: Vec<Event>) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.store.tell(said)
+    }
+
+    fn telling(&self) -> BoxFuture<'_, Result<Telling, StoreError>> {
+        self.store.telling()
     }
 
     fn lead(&self, holder: String, address: String) -> BoxFuture<'_, Result<Option<Reign>, StoreError>> {

@@ -44,7 +44,6 @@ use tokio_util::sync::CancellationToken;
 
 pub use access::{Access, Role, Token};
 pub use audit::Audit;
-pub use events::{Events, Severity};
 pub use metrics::{Metered, Metrics};
 
 use self::{
@@ -66,8 +65,6 @@ pub struct Settings {
     pub access: Access,
     /// Where it is written down who changed what.
     pub audit: Audit,
-    /// Where events come from.
-    pub events: Events,
     /// Where requests are counted.
     pub metrics: Arc<Metrics>,
     /// The largest body, in bytes.
@@ -86,7 +83,6 @@ impl Default for Settings {
         Self {
             access: Access::default(),
             audit: Audit::stderr(),
-            events: Events::default(),
             metrics: Arc::default(),
             body_bytes: 3 << 20,
             watches: 4_096,
@@ -100,7 +96,6 @@ struct Api {
     store: Arc<dyn Store>,
     access: Access,
     audit: Audit,
-    events: Events,
     metrics: Arc<Metrics>,
     body_bytes: usize,
     watches: Arc<Semaphore>,
@@ -112,12 +107,11 @@ struct Api {
 
 /// The API on `store`.
 pub fn api(store: Arc<dyn Store>, settings: Settings) -> Router {
-    let Settings { access, audit, events, metrics, body_bytes, watches, end, others } = settings;
+    let Settings { access, audit, metrics, body_bytes, watches, end, others } = settings;
     let api = Arc::new(Api {
         store,
         access,
         audit,
-        events,
         metrics,
         body_bytes,
         watches: Arc::new(Semaphore::new(watches)),

@@ -81,8 +81,8 @@ impl Api {
                 Ok((listing.documents.into_iter().map(Item::Document).collect(), listing.revision))
             }
             Target::Events => {
-                let (events, revision) = self.events.list();
-                Ok((events.into_iter().map(Item::Event).collect(), revision))
+                let telling = self.store.telling().await.map_err(|error| Refusal::of_store(&error, target, ""))?;
+                Ok((telling.events.into_iter().map(Item::Event).collect(), telling.revision))
             }
             Target::Namespaces => {
                 let listing = self.store.list(Kind::ALL.into(), None).await;

@@ -7,7 +7,8 @@ use fleet::resource::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{call::Target, events::Event, item::Item};
+use super::{call::Target, item::Item};
+use crate::store::Event;
 
 /// A column: its heading, what is in it, and whether only a wide table has it.
 type Column = (&'static str, &'static str, &'static str, bool);
@@ -236,12 +237,12 @@ fn of_base(base: &Base, now: Time) -> Vec<Value> {
 }
 
 fn of_event(event: &Event, now: Time) -> Vec<Value> {
-    let (kind, name, _) = &event.about;
+    let about = &event.about;
     vec![
         age(Some(event.last), now),
         event.severity.as_str().into(),
         event.reason.as_str().into(),
-        format!("{}/{name}", kind.to_lowercase()).into(),
+        format!("{}/{}", about.kind.to_lowercase(), about.name).into(),
         event.message.as_str().into(),
         event.count.into(),
         event.name.as_str().into(),

@@ -18,7 +18,7 @@ use tokio::{
 use super::{
     Api,
     call::{Call, Target},
-    events::{self, Event},
+    events,
     item::Item,
     metrics::Open,
     reply::Form,
@@ -26,7 +26,7 @@ use super::{
     status::Refusal,
     table,
 };
-use crate::store::Watch;
+use crate::store::{Event, Watch};
 
 /// How long a client may leave a full buffer alone.
 const SLOW: Duration = Duration::from_secs(60);
@@ -140,7 +140,9 @@ impl Api {
             }
             Target::Events => {
                 let gone = || Refusal::expired(format!("the events after resource version {after} are not kept one by one; list again"));
-                self.events.watch(after).map(Source::Events).ok_or_else(gone)
+                let telling = self.store.telling().await.map_err(|error| Refusal::of_store(&error, call.target, ""))?;
+                // Those between are not kept, only what they came to.
+                if after == telling.revision { Ok(Source::Events(telling.later)) } else { Err(gone()) }
             }
             Target::Namespaces => Ok(Source::Still),
             Target::Review(_) | Target::Path => Err(Refusal::no_such_path()),
@@ -149,8 +151,8 @@ impl Api {
 
     async fn changes_and_all(&self, call: &Call) -> Result<(Source, Vec<Item>, u64), Refusal> {
         if call.target == Target::Events {
-            let (events, revision, changes) = self.events.follow();
-            return Ok((Source::Events(changes), events.into_iter().map(Item::Event).collect(), revision));
+            let telling = self.store.telling().await.map_err(|error| Refusal::of_store(&error, call.target, ""))?;
+            return Ok((Source::Events(telling.later), telling.events.into_iter().map(Item::Event).collect(), telling.revision));
         }
         let (items, revision) = self.all(call.target, call.namespace.as_deref()).await?;
         Ok((self.changes_after(call, revision).await?, items, revision))

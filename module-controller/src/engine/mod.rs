@@ -5,6 +5,7 @@
 //! system before, which are called.
 
 mod counts;
+mod events;
 mod lead;
 mod links;
 mod reign;
@@ -29,9 +30,10 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use counts::Counts;
+use events::Events;
 use links::Links;
 
-use crate::{api::Events, store::Store};
+use crate::store::Store;
 
 /// Words for the reign that are not yet read. Whoever has more to say waits.
 const INBOX: usize = 1_024;
@@ -61,8 +63,6 @@ struct Engine {
 pub struct Start {
     /// Where resources are kept.
     pub store: Arc<dyn Store>,
-    /// Where it says what happens.
-    pub events: Events,
     /// Where it counts.
     pub counts: Counts,
     /// Where this controller is reached by others, e.g. `http://10.0.0.7:7777`.
@@ -78,9 +78,17 @@ pub struct Start {
 pub fn start(start: Start) -> (Router, tokio::task::JoinHandle<()>) {
     let (words, inbox) = mpsc::channel(INBOX);
     let (leading, leads) = watch::channel(false);
-    let Start { store, events, counts, address, settings, end } = start;
+    let Start { store, counts, address, settings, end } = start;
+    let events = Events::default();
     let engine = Engine { store, events, counts, links: Links::default(), words, leads, settings, end };
-    let task = tokio::spawn(lead::keep(engine.clone(), address, leading, inbox));
+    let (acting, said) = (engine.clone(), CancellationToken::new());
+    let telling = tokio::spawn(engine.events.clone().keep(Arc::clone(&engine.store), said.clone()));
+    let task = tokio::spawn(async move {
+        lead::keep(acting, address, leading, inbox).await;
+        // What it said last is told as well.
+        said.cancel();
+        drop(telling.await);
+    });
     let router = Router::new()
         .route("/tunnel", get(tunnel::open))
         .route("/heartbeat", post(stock::heartbeat))

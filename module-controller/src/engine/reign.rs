@@ -17,10 +17,7 @@ use tokio::{
 };
 
 use super::{Engine, Word, lead, now};
-use crate::{
-    api::Severity,
-    store::{Change, MAX_WRITES, Reign, StoreError},
-};
+use crate::store::{Change, Event, MAX_WRITES, Reign, Severity, StoreError};
 
 /// How often the time is looked at.
 const TICK: Duration = Duration::from_millis(500);
@@ -271,7 +268,7 @@ impl<'a> Reigning<'a> {
 
     fn record(&self, about: &Document, note: &Note) {
         let severity = if note.warning { Severity::Warning } else { Severity::Normal };
-        self.engine.events.record(about, severity, note.reason, &note.message);
+        self.engine.events.say(Event::new(about, severity, note.reason, &note.message, now()));
     }
 
     /// Sends an order beside everything else.

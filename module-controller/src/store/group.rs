@@ -1,13 +1,13 @@
 //! What is asked of a store, decided on what it has: a group of orders at a time, so that one write to the disk serves them all.
 //! Each is done or refused for itself; those that come later see what the earlier ones did.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use fleet::resource::{Key, Kind, Time, Write};
 use tokio::sync::oneshot;
 
 use super::{
-    Change, MAX_WRITES, Reign, Revision, StoreError, Stored,
+    Change, Event, MAX_WRITES, Reign, Revision, StoreError, Stored,
     lease::Lease,
     stamp::{self, Stamp},
     state::{Commit, State},
@@ -21,6 +21,8 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 pub(super) enum Order {
     /// See [`super::Store::commit`].
     Commit { writes: Vec<Write>, reign: Option<Reign>, reply: Reply<Vec<Change>> },
+    /// See [`super::Store::tell`].
+    Tell { said: Vec<Event>, reply: Reply<()> },
     /// See [`super::Store::lead`].
     Lead { holder: String, address: String, reply: Reply<Option<Reign>> },
     /// See [`super::Store::resign`].
@@ -34,6 +36,7 @@ impl Order {
     pub(super) fn writes(&self) -> usize {
         match self {
             Self::Commit { writes, .. } => writes.len(),
+            Self::Tell { said, .. } => said.len(),
             Self::Lead { .. } | Self::Resign { .. } | Self::Leader { .. } => 0,
         }
     }
@@ -45,7 +48,7 @@ impl Order {
         match self {
             Self::Commit { reply, .. } => drop(reply.send(Err(error()))),
             Self::Lead { reply, .. } => drop(reply.send(Err(error()))),
-            Self::Resign { reply, .. } => drop(reply.send(Err(error()))),
+            Self::Tell { reply, .. } | Self::Resign { reply, .. } => drop(reply.send(Err(error()))),
             Self::Leader { reply } => drop(reply.send(Err(error()))),
         }
     }
@@ -65,6 +68,8 @@ pub(super) struct Clock {
 pub(super) struct Group {
     /// What is to be written, in order.
     pub(super) commits: Vec<Written>,
+    /// What is told, in order.
+    pub(super) told: Vec<Arc<Event>>,
     /// Who leads thereafter.
     pub(super) lease: Lease,
     /// An answer for each order.
@@ -84,14 +89,15 @@ pub(super) struct Written {
 enum Answer {
     Changes(Vec<Change>),
     Reign(Option<Reign>),
-    Resigned,
+    /// It is done, and there is nothing to say of it.
+    Done,
     Leader(Option<String>),
 }
 
 impl Group {
     /// Decides `orders` on `state`, whose lead is `lease`. `random` gives the bits of uids.
     pub(super) fn decide(orders: &[Order], state: &State, lease: Lease, clock: Clock, random: &mut dyn FnMut() -> u128) -> Self {
-        let mut group = Self { commits: Vec::new(), lease, answers: Vec::with_capacity(orders.len()) };
+        let mut group = Self { commits: Vec::new(), told: Vec::new(), lease, answers: Vec::with_capacity(orders.len()) };
         let mut draft = Draft { state, done: HashMap::new(), revision: state.revision() };
         for order in orders {
             let answer = match order {
@@ -101,6 +107,7 @@ impl Group {
                     group.commits.extend(written);
                     Answer::Changes(changes.unwrap_or_default())
                 }),
+                Order::Tell { .. } => Ok(Answer::Done),
                 Order::Lead { holder, address, .. } => {
                     let taken = group.lease.taken(holder, address, clock.lease);
                     let reign = taken.as_ref().map(|lease| Reign { epoch: lease.epoch });
@@ -109,13 +116,23 @@ impl Group {
                 }
                 Order::Resign { reign, .. } => {
                     group.lease = group.lease.resigned(*reign).unwrap_or(group.lease);
-                    Ok(Answer::Resigned)
+                    Ok(Answer::Done)
                 }
                 Order::Leader { .. } => Ok(Answer::Leader(group.lease.leader(clock.lease))),
             };
             group.answers.push(answer);
         }
+        let said = orders.iter().flat_map(|order| match order {
+            Order::Tell { said, .. } => said.as_slice(),
+            Order::Commit { .. } | Order::Lead { .. } | Order::Resign { .. } | Order::Leader { .. } => &[],
+        });
+        group.told = state.events().decide(said);
         group
+    }
+
+    /// Whether there is nothing to be written but, where it changed, who leads.
+    pub(super) fn is_empty(&self) -> bool {
+        self.commits.is_empty() && self.told.is_empty()
     }
 
     /// Answers the orders it was made of, now that it is kept.
@@ -125,7 +142,7 @@ impl Group {
                 (Order::Commit { reply, .. }, Ok(Answer::Changes(changes))) => drop(reply.send(Ok(changes))),
                 (Order::Commit { reply, .. }, Err(error)) => drop(reply.send(Err(error))),
                 (Order::Lead { reply, .. }, Ok(Answer::Reign(reign))) => drop(reply.send(Ok(reign))),
-                (Order::Resign { reply, .. }, Ok(Answer::Resigned)) => drop(reply.send(Ok(()))),
+                (Order::Tell { reply, .. } | Order::Resign { reply, .. }, Ok(Answer::Done)) => drop(reply.send(Ok(()))),
                 (Order::Leader { reply }, Ok(Answer::Leader(address))) => drop(reply.send(Ok(address))),
                 (order, _) => order.fail("it was answered as something else"),
             }

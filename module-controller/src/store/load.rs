@@ -6,6 +6,8 @@ use fleet::resource::{Key, Kind, Time};
 
 use super::{
     Change, Revision, StoreError, Stored,
+    events::{self, Chronicle},
+    memory::now,
     state::{Commit, State},
     text,
 };
@@ -76,16 +78,29 @@ pub(super) fn previous(change: &Change) -> Option<Revision> {
     change.before.as_ref().and_then(|before| before.meta().resource_version.parse().ok())
 }
 
-/// All that a database has.
+/// The numbers that a database has of all of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Counters {
+    /// The latest commit.
+    pub(super) revision: Revision,
+    /// All changes after this one are kept.
+    pub(super) oldest: Revision,
+    /// The latest telling of an event.
+    pub(super) told: Revision,
+}
+
+/// All that a database has: documents by the name of their kind, changes, and events by their last telling, in order.
 pub(super) fn state(
-    revision: Revision,
-    oldest: Revision,
+    counters: Counters,
     documents: impl IntoIterator<Item = (String, String)>,
     changes: impl IntoIterator<Item = Row>,
+    events: impl IntoIterator<Item = (Revision, String)>,
 ) -> Result<State, StoreError> {
     let mut known = Known::default();
     let documents = documents.into_iter().map(|(kind, text)| known.document(text::kind(&kind)?, &text)).collect::<Result<Vec<_>, _>>()?;
-    let mut state = State::new(revision, oldest, documents.into_iter());
+    let events = events.into_iter().map(|(revision, text)| events::read(revision, &text)).collect::<Result<Vec<_>, _>>()?;
+    let Counters { revision, oldest, told } = counters;
+    let mut state = State::new(revision, oldest, documents.into_iter(), Chronicle::new(told, events, now()));
     for commit in known.commits(changes)? {
         state.remember(commit);
     }

@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 
 use super::{
-    Change, Listing, Reign, Revision, Store, StoreError, Stored, Watch,
+    Change, Event, Listing, Reign, Revision, Store, StoreError, Stored, Telling, Watch,
     group::{Clock, Group, Order, Reply},
     lease::Lease,
     state::State,
@@ -63,6 +63,7 @@ impl Inner {
         let group = Group::decide(&orders, &self.state, self.lease.clone(), clock, &mut || random.u128(..));
         self.lease.clone_from(&group.lease);
         self.state.apply(group.commits.iter().map(|written| written.commit.clone()));
+        self.state.tell(group.told.iter().cloned(), now);
         group.answer(orders);
     }
 }
@@ -88,6 +89,14 @@ impl Store for Memory {
 
     fn watch(&self, after: Revision) -> BoxFuture<'_, Result<Watch, StoreError>> {
         Box::pin(async move { self.with(|inner| inner.state.watch(after)) })
+    }
+
+    fn tell(&self, said: Vec<Event>) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.order(|reply| Order::Tell { said, reply })
+    }
+
+    fn telling(&self) -> BoxFuture<'_, Result<Telling, StoreError>> {
+        Box::pin(async move { Ok(self.with(|inner| inner.state.events().telling((inner.clock)()))) })
     }
 
     fn lead(&self, holder: String, address: String) -> BoxFuture<'_, Result<Option<Reign>, StoreError>> {

@@ -3,6 +3,7 @@
 //! Every store gives the same promises. A commit is whole or nothing; once it is answered it survives `kill -9`; a document
 //! that changed since it was read is not overwritten; who watches from a revision sees every later change once, in order.
 
+mod events;
 mod group;
 mod lease;
 mod load;
@@ -22,6 +23,7 @@ use fleet::resource::{Document, Key, Kind, Write};
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
+pub use events::{About, Event, Severity, Telling};
 pub use memory::Memory;
 pub use postgres::Postgres;
 pub use sqlite::Sqlite;
@@ -132,6 +134,13 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError::Compacted`], also for a revision that is yet to come.
     fn watch(&self, after: Revision) -> BoxFuture<'_, Result<Watch, StoreError>>;
+
+    /// Tells what happened, by [`Event::new`], to whoever asks: what was said before is counted. Kept beside the documents, and bounded in number
+    /// (4,096) and age (an hour since it was last said).
+    fn tell(&self, said: Vec<Event>) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// What happened of late, and what is told from there on.
+    fn telling(&self) -> BoxFuture<'_, Result<Telling, StoreError>>;
 
     /// Takes the lead, or keeps it: with the reign it had before, or a new one where it had none or lost it. None while another leads.
     /// To be called again well within [`LEASE`].

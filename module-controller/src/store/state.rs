@@ -9,7 +9,7 @@ use std::{
 use fleet::resource::{Key, Kind, Time};
 use tokio::sync::mpsc;
 
-use super::{Change, Listing, Revision, StoreError, Stored, Watch};
+use super::{Change, Event, Listing, Revision, StoreError, Stored, Watch, events::Chronicle};
 
 /// The most changes that are kept for those who watch.
 const MOST_CHANGES: usize = 100_000;
@@ -36,6 +36,15 @@ impl Commit {
     }
 }
 
+/// Up to where nothing is kept any more.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Oldest {
+    /// All changes after this revision are.
+    pub(super) change: Revision,
+    /// All events after this telling are.
+    pub(super) event: Revision,
+}
+
 /// What is stored.
 #[derive(Debug)]
 pub(super) struct State {
@@ -46,11 +55,12 @@ pub(super) struct State {
     logged: usize,
     oldest: Revision,
     watchers: Vec<mpsc::Sender<Arc<[Change]>>>,
+    events: Chronicle,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self::new(EMPTY, 0, std::iter::empty())
+        Self::new(EMPTY, 0, std::iter::empty(), Chronicle::default())
     }
 }
 
@@ -59,12 +69,12 @@ pub(super) const EMPTY: Revision = 1;
 
 impl State {
     /// What was stored at `revision`, with no change known but those after `oldest` that are yet to be told by [`Self::remember`].
-    pub(super) fn new(revision: Revision, oldest: Revision, documents: impl Iterator<Item = Stored>) -> Self {
+    pub(super) fn new(revision: Revision, oldest: Revision, documents: impl Iterator<Item = Stored>, events: Chronicle) -> Self {
         let mut kinds: BTreeMap<Kind, BTreeMap<Key, Stored>> = BTreeMap::new();
         for document in documents {
             kinds.entry(document.kind()).or_default().insert(document.key(), document);
         }
-        Self { documents: kinds, revision, log: VecDeque::new(), logged: 0, oldest, watchers: Vec::new() }
+        Self { documents: kinds, revision, log: VecDeque::new(), logged: 0, oldest, watchers: Vec::new(), events }
     }
 
     /// The latest commit.
@@ -72,9 +82,19 @@ impl State {
         self.revision
     }
 
-    /// All changes after this revision are known.
-    pub(super) fn oldest(&self) -> Revision {
-        self.oldest
+    /// Up to where nothing is kept any more.
+    pub(super) fn oldest(&self) -> Oldest {
+        Oldest { change: self.oldest, event: self.events.oldest() }
+    }
+
+    /// The events.
+    pub(super) fn events(&self) -> &Chronicle {
+        &self.events
+    }
+
+    /// Takes in what was told at `now`. What is known already is passed over.
+    pub(super) fn tell(&mut self, told: impl IntoIterator<Item = Arc<Event>>, now: Time) {
+        self.events.take(told, now);
     }
 
     /// One document.

@@ -8,12 +8,12 @@ use std::{
     sync::Arc,
 };
 
-use fleet::resource::{Base, Condition, Document, Key, Kind, Meta, Module, Phase, Truth, Write, label};
+use fleet::resource::{Base, Condition, Document, Key, Kind, Meta, Module, Phase, Time, Truth, Write, label};
 use module_controller::{
-    api::{Access, Audit, Events, Settings, Token, api},
+    api::{Access, Audit, Settings, Token, api},
     kubeconfig::Kubeconfig,
     listen,
-    store::{Memory, Store, Stored},
+    store::{Event, Memory, Severity, Store, Stored},
 };
 use rustls::{ServerConfig, pki_types::PrivateKeyDer};
 use tempfile::TempDir;
@@ -23,7 +23,6 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Fleet {
     pub(crate) folder: TempDir,
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) events: Events,
     pub(crate) address: String,
     authority: Option<PathBuf>,
     runtime: Runtime,
@@ -73,19 +72,26 @@ impl Fleet {
     fn serve(tokens: &str, settings: impl FnOnce(Settings) -> Settings, encrypted: bool) -> Self {
         let runtime = Runtime::new().unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let (store, events, end) = (Arc::new(Memory::new()), Events::default(), CancellationToken::new());
+        let (store, end) = (Arc::new(Memory::new()), CancellationToken::new());
         let tokens = Token::read(tokens).unwrap();
         let token = tokens.first().map(|(secret, _)| secret.clone());
         let access = Access { tokens: tokens.into_iter().map(|(_, token)| token).collect(), certified: false };
         let audit = Audit::file(&folder.path().join("audit.log")).unwrap();
-        let set = settings(Settings { access, audit, events: events.clone(), end: end.clone(), ..Settings::default() });
+        let set = settings(Settings { access, audit, end: end.clone(), ..Settings::default() });
         let router = api(store.clone(), set);
         let (tls, authority) = if encrypted { certificate(folder.path()) } else { (None, None) };
         let serving = runtime.block_on(listen::serve(router, "127.0.0.1:0".parse().unwrap(), tls, end.clone())).unwrap();
         let address = format!("{}://{}", if encrypted { "https" } else { "http" }, serving.address());
-        let fleet = Self { folder, store, events, address, authority, runtime, end };
+        let fleet = Self { folder, store, address, authority, runtime, end };
         fleet.kubeconfig("kubeconfig", token);
         fleet
+    }
+
+    /// Says that something happened to `about`.
+    pub(crate) fn tell(&self, about: &Stored, severity: Severity, reason: &str, message: &str) {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        let event = Event::new(about, severity, reason, message, Time(u64::try_from(now.as_millis()).unwrap()));
+        self.runtime.block_on(self.store.tell(vec![event])).unwrap();
     }
 
     pub(crate) fn open() -> Self {

@@ -19,8 +19,9 @@ use tokio_postgres::Config;
 
 use self::session::{Session, Trouble};
 use super::{
-    Change, Listing, Reign, Revision, Store, StoreError, Stored, Watch,
+    Change, Event, Listing, Reign, Revision, Store, StoreError, Stored, Telling, Watch,
     group::{Group, Order, Reply},
+    memory::now,
     state::State,
 };
 
@@ -112,7 +113,12 @@ impl Link {
                 session
             }
         };
-        if session.revision().await? > self.state.read().unwrap_or_else(PoisonError::into_inner).revision() {
+        let latest = session.latest().await?;
+        let known = {
+            let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+            (state.revision(), state.events().revision())
+        };
+        if latest.0 > known.0 || latest.1 > known.1 {
             session.say("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
             let head = session.head(false).await?;
             session.catch_up(&self.state, &head).await?;
@@ -150,7 +156,7 @@ impl Link {
             let group = Group::decide(orders, &state, head.lease.clone(), head.clock, &mut || fastrand::u128(..));
             (group, state.oldest())
         };
-        if group.commits.is_empty() && group.lease == head.lease {
+        if group.is_empty() && group.lease == head.lease {
             session.say("ROLLBACK").await?;
             self.session = Some(session);
             return Ok(group);
@@ -163,7 +169,11 @@ impl Link {
             *sent = group.commits.first().map(|first| first.commit.revision()).map(|revision| Sent { revision, token, group });
             return Err(error);
         }
-        self.state.write().unwrap_or_else(PoisonError::into_inner).apply(commits);
+        {
+            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            state.apply(commits);
+            state.tell(group.told.iter().cloned(), head.clock.now);
+        }
         self.session = Some(session);
         Ok(group)
     }
@@ -269,6 +279,17 @@ impl Store for Postgres {
         Box::pin(async move {
             self.fresh().await?;
             self.state.write().unwrap_or_else(PoisonError::into_inner).watch(after)
+        })
+    }
+
+    fn tell(&self, said: Vec<Event>) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.order(|reply| Order::Tell { said, reply }))
+    }
+
+    fn telling(&self) -> BoxFuture<'_, Result<Telling, StoreError>> {
+        Box::pin(async move {
+            self.fresh().await?;
+            Ok(self.state.read().unwrap_or_else(PoisonError::into_inner).events().telling(now()))
         })
     }
 

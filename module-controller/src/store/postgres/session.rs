@@ -13,11 +13,11 @@ use tokio::sync::Notify;
 use tokio_postgres::{AsyncMessage, Client, Config, Error, NoTls};
 
 use crate::store::{
-    Revision, StoreError,
+    Event, Revision, StoreError, events,
     group::{Clock, Group, Written},
     lease::Lease,
-    load::{self, Known, Row},
-    state::State,
+    load::{self, Counters, Known, Row},
+    state::{Oldest, State},
 };
 
 /// How long a database may take to let us in.
@@ -32,7 +32,7 @@ const MIGRATING: &str = "SELECT pg_advisory_xact_lock(7331160271155)";
 const STATEMENT: usize = 32 << 20;
 
 /// What brings a schema of each version, from 0, to the next.
-const MIGRATIONS: [&str; 1] = [include_str!("1.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("1.sql"), include_str!("2.sql")];
 
 const COLUMNS: &str = "kind, revision, at, namespace, name, previous, before, after, removed";
 
@@ -79,6 +79,7 @@ impl From<Error> for Trouble {
 pub(super) struct Head {
     pub(super) revision: Revision,
     pub(super) compacted: Revision,
+    pub(super) told: Revision,
     pub(super) lease: Lease,
     pub(super) clock: Clock,
 }
@@ -131,16 +132,17 @@ impl Session {
         self.say("COMMIT").await
     }
 
-    /// The latest revision.
-    pub(super) async fn revision(&self) -> Result<Revision, Trouble> {
-        Ok(natural(self.client.query_one("SELECT revision FROM fleet.state", &[]).await?.try_get(0)?))
+    /// The latest revision, and the latest telling.
+    pub(super) async fn latest(&self) -> Result<(Revision, Revision), Trouble> {
+        let row = self.client.query_one("SELECT revision, told FROM fleet.state", &[]).await?;
+        Ok((natural(row.try_get(0)?), natural(row.try_get(1)?)))
     }
 
     /// The one row, locked until the transaction ends where `lock` says so.
     pub(super) async fn head(&self, lock: bool) -> Result<Head, Trouble> {
         let lock = if lock { "FOR UPDATE" } else { "" };
         let query = format!(
-            "SELECT revision, compacted, epoch, holder, address, until, (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT
+            "SELECT revision, compacted, epoch, holder, address, until, (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT, told
              FROM fleet.state {lock}"
         );
         let row = self.client.query_one(query.as_str(), &[]).await?;
@@ -148,13 +150,20 @@ impl Session {
         Ok(Head {
             revision: natural(row.try_get(0)?),
             compacted: natural(row.try_get(1)?),
+            told: natural(row.try_get(7)?),
             lease: Lease { epoch: natural(row.try_get(2)?), holder: row.try_get(3)?, address: row.try_get(4)?, until: row.try_get(5)? },
             clock: Clock { now: Time(natural(now)), lease: now },
         })
     }
 
-    /// Takes into `state` what was committed up to `head`, within a transaction that sees no more than that.
+    /// Takes into `state` what was committed and told up to `head`, within a transaction that sees no more than that.
     pub(super) async fn catch_up(&self, state: &RwLock<State>, head: &Head) -> Result<(), Trouble> {
+        let heard = state.read().unwrap_or_else(PoisonError::into_inner).events().revision();
+        if head.told > heard {
+            let told = self.events(heard).await?;
+            let told = told.iter().map(|(revision, text)| events::read(*revision, text)).collect::<Result<Vec<_>, _>>()?;
+            state.write().unwrap_or_else(PoisonError::into_inner).tell(told, head.clock.now);
+        }
         let known = state.read().unwrap_or_else(PoisonError::into_inner).revision();
         if known >= head.revision {
             return Ok(());
@@ -181,7 +190,15 @@ impl Session {
         let rows = self.client.query("SELECT kind, document FROM fleet.documents", &[]).await?;
         let documents = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<Vec<_>, Error>>()?;
         let changes = self.changes(head.compacted, head.revision).await?;
-        Ok(load::state(head.revision, head.compacted, documents, changes)?)
+        let counters = Counters { revision: head.revision, oldest: head.compacted, told: head.told };
+        Ok(load::state(counters, documents, changes, self.events(0).await?)?)
+    }
+
+    /// What was told after that, in order.
+    async fn events(&self, after: Revision) -> Result<Vec<(Revision, String)>, Trouble> {
+        let query = "SELECT revision, event FROM fleet.events WHERE revision > $1 ORDER BY revision";
+        let rows = self.client.query(query, &[&integer(after)]).await?;
+        Ok(rows.iter().map(|row| Ok((natural(row.try_get(0)?), row.try_get(1)?))).collect::<Result<_, Error>>()?)
     }
 
     async fn changes(&self, after: Revision, up_to: Revision) -> Result<Vec<Row>, Trouble> {
@@ -208,8 +225,9 @@ impl Session {
         Ok(self.client.query_opt(query, &[&integer(revision), &token]).await?.is_some())
     }
 
-    /// Writes what a group comes to, and forgets the changes up to `oldest`.
-    pub(super) async fn write(&self, group: &Group, token: i64, head: &Head, oldest: Revision) -> Result<(), Trouble> {
+    /// Writes what a group comes to, and forgets what is not kept in `state` any more.
+    pub(super) async fn write(&self, group: &Group, token: i64, head: &Head, oldest: Oldest) -> Result<(), Trouble> {
+        self.tell(&group.told, oldest.event).await?;
         let (mut chunk, mut bytes) = (Vec::new(), 0);
         for written in &group.commits {
             chunk.push(written);
@@ -221,19 +239,34 @@ impl Session {
             }
         }
         self.put(&chunk, token).await?;
-        let compact = oldest > head.compacted;
-        if compact {
-            self.client.execute("DELETE FROM fleet.changes WHERE revision <= $1", &[&integer(oldest)]).await?;
+        if oldest.change > head.compacted {
+            self.client.execute("DELETE FROM fleet.changes WHERE revision <= $1", &[&integer(oldest.change)]).await?;
         }
         let revision = group.commits.last().map_or(head.revision, |written| written.commit.revision());
-        let (compacted, lease) = (oldest.max(head.compacted), &group.lease);
+        let told = group.told.last().map_or(head.told, |event| event.revision);
+        let (compacted, lease) = (oldest.change.max(head.compacted), &group.lease);
+        let (revision, compacted, told, epoch) = (integer(revision), integer(compacted), integer(told), integer(lease.epoch));
         self.client
             .execute(
-                "UPDATE fleet.state SET revision = $1, compacted = $2, epoch = $3, holder = $4, address = $5, until = $6",
-                &[&integer(revision), &integer(compacted), &integer(lease.epoch), &lease.holder, &lease.address, &lease.until],
+                "UPDATE fleet.state SET revision = $1, compacted = $2, epoch = $3, holder = $4, address = $5, until = $6, told = $7",
+                &[&revision, &compacted, &epoch, &lease.holder, &lease.address, &lease.until, &told],
             )
             .await?;
         self.say("NOTIFY fleet").await
+    }
+
+    async fn tell(&self, told: &[Arc<Event>], oldest: Revision) -> Result<(), Trouble> {
+        if told.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<&str> = told.iter().map(|event| event.name.as_str()).collect();
+        let revisions: Vec<i64> = told.iter().map(|event| integer(event.revision)).collect();
+        let texts = told.iter().map(|event| events::write(event)).collect::<Result<Vec<_>, _>>()?;
+        let put = "INSERT INTO fleet.events (name, revision, event) SELECT * FROM unnest($1::TEXT[], $2::BIGINT[], $3::TEXT[])
+            ON CONFLICT (name) DO UPDATE SET revision = excluded.revision, event = excluded.event";
+        self.client.execute(put, &[&names, &revisions, &texts]).await?;
+        self.client.execute("DELETE FROM fleet.events WHERE revision <= $1", &[&integer(oldest)]).await?;
+        Ok(())
     }
 
     async fn put(&self, commits: &[&Written], token: i64) -> Result<(), Trouble> {

@@ -1,7 +1,7 @@
 use std::sync::{Mutex, Weak};
 
 use super::*;
-use crate::store::tests::{base, create, everything, runtime, set_modules};
+use crate::store::tests::{base, create, everything, runtime, set_modules, tell, told};
 
 /// One server for all the tests that run at a time.
 static SERVER: Mutex<Weak<harness::postgres::Postgres>> = Mutex::new(Weak::new());
@@ -38,14 +38,14 @@ impl Database {
 }
 
 /// Every schema that was released.
-const RELEASED: &[&str] = &[include_str!("released/1.sql")];
+const RELEASED: &[&str] = &[include_str!("released/1.sql"), include_str!("released/2.sql")];
 
 #[test]
 fn controllers_that_start_together_make_the_schema_once_and_see_one_another() {
     let database = Database::new();
     runtime().block_on(async {
         let all = futures_util::future::join_all((0..4).map(|_| async { Postgres::connect(&database.url()).await.unwrap() })).await;
-        assert_eq!(database.query("SELECT count(*) FROM fleet.version"), "1");
+        assert_eq!(database.query("SELECT count(*), max(version) FROM fleet.version"), "2|2");
         let mut watch = all[3].watch(1).await.unwrap();
         for (place, store) in all.iter().enumerate() {
             let made = create(store, &format!("b{place}")).await;
@@ -152,16 +152,34 @@ fn a_database_of_every_released_version_is_brought_forward_and_none_of_a_later_o
             let listing = everything(&store).await;
             assert_eq!((listing.documents.len(), listing.revision), (1, 4));
             let mut watch = store.watch(2).await.unwrap();
-            let told: Vec<_> =
+            let changes: Vec<_> =
                 std::iter::from_fn(|| watch.try_recv().ok()).map(|changes| (changes[0].revision, changes[0].removed)).collect();
-            assert_eq!(told, [(3, false), (4, true)]);
+            assert_eq!(changes, [(3, false), (4, true)]);
             assert_eq!(store.lead("a".into(), String::new()).await.unwrap(), Some(Reign { epoch: 8 }));
             create(&store, "another").await;
+            tell(&store, &["it runs"]).await;
+            assert!(told(&store).await.contains(&("it runs".to_owned(), 1)));
         });
         database.query("INSERT INTO fleet.version VALUES (1000)");
         let refused = runtime().block_on(Postgres::connect(&database.url())).err().unwrap().to_string();
         assert!(refused.contains("version 1000"), "{refused}");
     }
+}
+
+#[test]
+fn what_one_controller_tells_every_other_tells_too_with_the_same_numbers() {
+    let database = Database::new();
+    runtime().block_on(async {
+        let (store, other) = (Postgres::connect(&database.url()).await.unwrap(), Postgres::connect(&database.url()).await.unwrap());
+        let mut later = other.telling().await.unwrap().later;
+        tell(&store, &["it runs"]).await;
+        assert_eq!(later.recv().await.unwrap().count, 1);
+        tell(&other, &["it runs"]).await;
+        assert_eq!((told(&store).await, told(&other).await), (vec![("it runs".to_owned(), 2)], vec![("it runs".to_owned(), 2)]));
+        let third = Postgres::connect(&database.url()).await.unwrap();
+        let of = |telling: Telling| (telling.revision, telling.events);
+        assert_eq!(of(third.telling().await.unwrap()), of(store.telling().await.unwrap()));
+    });
 }
 
 #[test]

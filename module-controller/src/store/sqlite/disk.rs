@@ -8,13 +8,13 @@ use std::{
 };
 
 use fleet::resource::Key;
-use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
 
 use crate::store::{
-    Revision, StoreError,
+    Revision, StoreError, events,
     group::Group,
-    load::{self, Row},
-    state::State,
+    load::{self, Counters, Row},
+    state::{Oldest, State},
 };
 
 /// The database.
@@ -25,14 +25,13 @@ const LOCK: &str = "lock";
 const BUSY: Duration = Duration::from_secs(5);
 
 /// What brings a file of each version, from 0, to the next.
-const MIGRATIONS: [&str; 1] = [include_str!("1.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("1.sql"), include_str!("2.sql")];
 
 /// An open database.
 pub(super) struct Disk {
     pub(super) connection: Connection,
     file: PathBuf,
-    compacted: Revision,
-    /// Goes last.
+    forgotten: Oldest,
     /// Last, so that the folder is free only once the file is closed.
     _lock: Lock,
 }
@@ -45,7 +44,7 @@ impl Disk {
         let lock = lock(&data.join(LOCK))?;
         let file = data.join(FILE);
         let connection = Connection::open(&file).map_err(|error| failed(&file, &error))?;
-        let mut disk = Self { connection, file, compacted: 0, _lock: lock };
+        let mut disk = Self { connection, file, forgotten: Oldest::default(), _lock: lock };
         disk.prepare().map_err(|error| failed(&disk.file, &error))?;
         disk.check()?;
         disk.migrate()?;
@@ -89,9 +88,11 @@ impl Disk {
     /// All that there is, and the latest epoch.
     pub(super) fn load(&self) -> Result<(State, u64), StoreError> {
         let failed = |error: rusqlite::Error| failed(&self.file, &error);
-        let (revision, compacted, epoch) = self
+        let (counters, epoch) = self
             .connection
-            .query_row("SELECT revision, compacted, epoch FROM fleet", [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .query_row("SELECT revision, compacted, told, epoch FROM fleet", [], |row| {
+                Ok((Counters { revision: row.get(0)?, oldest: row.get(1)?, told: row.get(2)? }, row.get(3)?))
+            })
             .map_err(failed)?;
         let documents = self.all("SELECT kind, document FROM documents", |row| Ok((row.get(0)?, row.get(1)?)))?;
         let changes = self.all(
@@ -110,7 +111,8 @@ impl Disk {
                 })
             },
         )?;
-        let state = load::state(revision, compacted, documents, changes);
+        let events = self.all("SELECT revision, event FROM events ORDER BY revision", |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let state = load::state(counters, documents, changes, events);
         Ok((state.map_err(|error| damaged(&self.file, &error))?, epoch))
     }
 
@@ -125,17 +127,23 @@ impl Disk {
         rows(&self.connection, query, read).map_err(|error| failed(&self.file, &error))
     }
 
-    /// Writes what a group comes to, and forgets the changes up to `oldest`. All of it is on the disk when this returns, or nothing.
-    pub(super) fn keep(&mut self, group: &Group, oldest: Revision) -> Result<(), StoreError> {
-        let compact = (oldest > self.compacted).then_some(oldest);
-        write(&mut self.connection, group, compact).map_err(|error| failed(&self.file, &error))?;
-        self.compacted = compact.unwrap_or(self.compacted);
+    /// Writes what a group comes to, and forgets what is as old as `oldest`. All of it is on the disk when this returns, or nothing.
+    pub(super) fn keep(&mut self, group: &Group, oldest: Oldest) -> Result<(), StoreError> {
+        let told = group.told.iter().map(|event| Ok((event.revision, event.name.as_str(), events::write(event)?)));
+        let told = told.collect::<Result<Vec<_>, StoreError>>()?;
+        let compact = (oldest.change > self.forgotten.change).then_some(oldest.change);
+        let forget = (oldest.event > self.forgotten.event).then_some(oldest.event);
+        let failed = |error: rusqlite::Error| failed(&self.file, &error);
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        write(&transaction, group, compact).map_err(failed)?;
+        tell(&transaction, &told, forget).map_err(failed)?;
+        transaction.commit().map_err(failed)?;
+        self.forgotten = oldest;
         Ok(())
     }
 }
 
-fn write(connection: &mut Connection, group: &Group, compact: Option<Revision>) -> rusqlite::Result<()> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+fn write(transaction: &Transaction<'_>, group: &Group, compact: Option<Revision>) -> rusqlite::Result<()> {
     {
         let mut log = transaction.prepare(
             "INSERT INTO changes SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7,
@@ -164,7 +172,20 @@ fn write(connection: &mut Connection, group: &Group, compact: Option<Revision>) 
         transaction.execute("DELETE FROM changes WHERE revision <= ?1", [oldest])?;
         transaction.execute("UPDATE fleet SET compacted = ?1", [oldest])?;
     }
-    transaction.commit()
+    Ok(())
+}
+
+fn tell(transaction: &Transaction<'_>, told: &[(Revision, &str, String)], forget: Option<Revision>) -> rusqlite::Result<()> {
+    for (revision, name, text) in told {
+        transaction.execute("INSERT OR REPLACE INTO events VALUES (?1, ?2, ?3)", params![name, revision, text])?;
+    }
+    if let Some((last, ..)) = told.last() {
+        transaction.execute("UPDATE fleet SET told = ?1", [last])?;
+    }
+    if let Some(oldest) = forget {
+        transaction.execute("DELETE FROM events WHERE revision <= ?1", [oldest])?;
+    }
+    Ok(())
 }
 
 /// The lock on the folder. Given back in so many words: a process that is being started at this moment has the file open as well, and

@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use self::disk::Disk;
 use super::{
-    Change, Listing, Reign, Revision, Store, StoreError, Stored, Watch,
+    Change, Event, Listing, Reign, Revision, Store, StoreError, Stored, Telling, Watch,
     group::{Clock, Group, Order, Reply},
     lease::Lease,
     memory::now,
@@ -108,12 +108,15 @@ impl Writer {
             let group = Group::decide(&orders, &state, self.lease.clone(), clock, &mut || fastrand::u128(..));
             (group, state.oldest())
         };
-        let kept = if group.commits.is_empty() && group.lease.epoch == self.lease.epoch { Ok(()) } else { self.disk.keep(&group, oldest) };
+        let kept = if group.is_empty() && group.lease.epoch == self.lease.epoch { Ok(()) } else { self.disk.keep(&group, oldest) };
         match kept {
             Ok(()) => {
                 self.lease.clone_from(&group.lease);
                 let commits = group.commits.iter().map(|written| written.commit.clone());
-                self.state.write().unwrap_or_else(PoisonError::into_inner).apply(commits);
+                let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+                state.apply(commits);
+                state.tell(group.told.iter().cloned(), clock.now);
+                drop(state);
                 group.answer(orders);
             }
             Err(error) => {
@@ -143,6 +146,14 @@ impl Store for Sqlite {
 
     fn watch(&self, after: Revision) -> BoxFuture<'_, Result<Watch, StoreError>> {
         Box::pin(async move { self.state.write().unwrap_or_else(PoisonError::into_inner).watch(after) })
+    }
+
+    fn tell(&self, said: Vec<Event>) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.order(|reply| Order::Tell { said, reply }))
+    }
+
+    fn telling(&self) -> BoxFuture<'_, Result<Telling, StoreError>> {
+        Box::pin(async move { Ok(self.state.read().unwrap_or_else(PoisonError::into_inner).events().telling(now())) })
     }
 
     fn lead(&self, holder: String, address: String) -> BoxFuture<'_, Result<Option<Reign>, StoreError>> {

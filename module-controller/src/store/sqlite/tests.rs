@@ -1,10 +1,13 @@
 use std::os::unix::fs::FileExt;
 
-use fleet::resource::Kind;
+use fleet::resource::{Kind, Time};
 use rusqlite::Connection;
 
 use super::*;
-use crate::store::tests::{base, commits, create, everything, runtime};
+use crate::store::{
+    Severity,
+    tests::{base, commits, create, everything, runtime, tell, told},
+};
 
 /// A store whose leases go by a clock of one's own.
 pub(in crate::store) fn timed(data: &Path, age: impl Fn() -> Duration + Send + 'static) -> Sqlite {
@@ -12,7 +15,7 @@ pub(in crate::store) fn timed(data: &Path, age: impl Fn() -> Duration + Send + '
 }
 
 /// Every schema that was released.
-const RELEASED: &[&str] = &[include_str!("released/1.sql")];
+const RELEASED: &[&str] = &[include_str!("released/1.sql"), include_str!("released/2.sql")];
 
 fn open(data: &Path) -> Result<Sqlite, String> {
     Sqlite::open(data).map_err(|error| error.to_string())
@@ -184,13 +187,51 @@ fn a_file_of_every_released_version_is_brought_forward() {
             assert_eq!((listing.documents.len(), listing.revision), (1, 4));
             assert_eq!(listing.documents[0].meta().uid, "1f0c9b3e-8a55-4d1c-9d3e-0d7a52b1c001");
             let mut watch = store.watch(2).await.unwrap();
-            let told: Vec<_> =
+            let changes: Vec<_> =
                 std::iter::from_fn(|| watch.try_recv().ok()).map(|changes| (changes[0].revision, changes[0].removed)).collect();
-            assert_eq!(told, [(3, false), (4, true)]);
+            assert_eq!(changes, [(3, false), (4, true)]);
             assert_eq!(store.lead("a".into(), String::new()).await.unwrap(), Some(Reign { epoch: 8 }));
             create(&store, "another").await;
+            tell(&store, &["it runs"]).await;
+            assert!(told(&store).await.contains(&("it runs".to_owned(), 1)));
         });
     }
+}
+
+#[test]
+fn what_happened_is_told_after_a_restart_and_counted_on() {
+    let data = tempfile::tempdir().unwrap();
+    let store = open(data.path()).unwrap();
+    let before = runtime().block_on(async {
+        tell(&store, &["it runs", "it stopped"]).await;
+        store.telling().await.unwrap().revision
+    });
+    drop(store);
+    let store = open(data.path()).unwrap();
+    runtime().block_on(async {
+        assert_eq!(store.telling().await.unwrap().revision, before, "who watched before may watch on");
+        tell(&store, &["it runs"]).await;
+        let mut told = told(&store).await;
+        told.sort_unstable();
+        assert_eq!(told, [("it runs".to_owned(), 2), ("it stopped".to_owned(), 1)]);
+    });
+}
+
+#[test]
+fn events_that_are_too_old_leave_the_file() {
+    let data = tempfile::tempdir().unwrap();
+    let store = open(data.path()).unwrap();
+    let old = Event::new(&base("a", 0), Severity::Normal, "Said", "old", Time(1));
+    runtime().block_on(async {
+        store.tell(vec![old]).await.unwrap();
+        assert!(told(&store).await.is_empty());
+        tell(&store, &["young"]).await;
+        tell(&store, &["younger"]).await;
+    });
+    drop(store);
+    let connection = Connection::open(data.path().join("fleet.db")).unwrap();
+    let kept: usize = connection.query_row("SELECT count(*) FROM events", [], |row| row.get(0)).unwrap();
+    assert_eq!(kept, 2);
 }
 
 #[test]

@@ -18,7 +18,7 @@ use fleet::resource::{Base, Document, Key, Kind, Meta, Time, Write};
 
 use tokio::runtime::Runtime;
 
-use super::{Change, LEASE, Listing, MAX_BYTES, MAX_WRITES, Memory, Postgres, Reign, Store, StoreError, postgres, sqlite};
+use super::{Change, Event, LEASE, Listing, MAX_BYTES, MAX_WRITES, Memory, Postgres, Reign, Severity, Store, StoreError, postgres, sqlite};
 
 /// An empty store to be asked.
 struct Place {
@@ -88,6 +88,19 @@ pub(super) fn set_modules(seen: &Document, modules: impl FnOnce(u32) -> u32) -> 
     update(seen, |base| base.status.modules = modules(base.status.modules))
 }
 
+/// Tells `messages` of base `a`, as of now.
+pub(super) async fn tell(store: &dyn Store, messages: &[&str]) {
+    let now = super::memory::now();
+    let said = messages.iter().map(|message| Event::new(&base("a", 0), Severity::Normal, "Said", message, now)).collect();
+    store.tell(said).await.unwrap();
+}
+
+/// What is told, and how often it was said.
+pub(super) async fn told(store: &dyn Store) -> Vec<(String, u64)> {
+    let telling = store.telling().await.unwrap();
+    telling.events.iter().map(|event| (event.message.clone(), event.count)).collect()
+}
+
 fn delete(seen: &Document) -> Write {
     Write::Delete { kind: seen.kind(), key: seen.key(), resource_version: seen.meta().resource_version.clone() }
 }
@@ -146,6 +159,7 @@ mod promises {
         who_resigns_makes_way_at_once
         a_write_is_done_even_if_nobody_waits_for_it
         kinds_do_not_mix
+        what_happened_is_told_once_and_counted
     });
 
     async fn what_is_created_is_read_back_as_it_was_stamped(place: &Place) {
@@ -377,6 +391,22 @@ mod promises {
         assert!(second.epoch > first.epoch);
         place.store.resign(first).await.unwrap();
         assert!(place.store.leader().await.unwrap().is_some(), "who does not lead cannot resign for another");
+    }
+
+    async fn what_happened_is_told_once_and_counted(place: &Place) {
+        let before = place.store.telling().await.unwrap();
+        let mut later = before.later;
+        assert!(before.events.is_empty() && before.revision > 0);
+        tell(&*place.store, &["it runs", "it runs", "it \0 stopped"]).await;
+        tell(&*place.store, &["it runs"]).await;
+        let telling = place.store.telling().await.unwrap();
+        let mut kept: Vec<_> = telling.events.iter().map(|event| (event.message.as_str(), event.count)).collect();
+        kept.sort_unstable();
+        assert_eq!(kept, [("it \0 stopped", 1), ("it runs", 3)]);
+        let heard: Vec<_> = std::iter::from_fn(|| later.try_recv().ok()).collect();
+        assert_eq!(heard.iter().map(|event| event.revision).collect::<Vec<_>>(), (1..=3).map(|n| before.revision + n).collect::<Vec<_>>());
+        assert_eq!(heard.last().map(|event| (event.count, event.revision)), Some((3, telling.revision)));
+        assert_eq!(everything(&*place.store).await.revision, 1, "no document has changed");
     }
 
     async fn a_write_is_done_even_if_nobody_waits_for_it(place: &Place) {

@@ -62,7 +62,11 @@ impl Known {
                 (Some(previous), Some(text)) => Some(self.version(kind, &row.key, previous, text)?),
                 (None, _) | (_, None) => None,
             };
-            let after = self.version(kind, &row.key, row.revision, &row.after)?;
+            // One that was removed has the number of the removal, and with it whatever the same commit made in its place.
+            let after = match row.removed {
+                true => Stored::new(text::read(kind, &row.after)?),
+                false => self.version(kind, &row.key, row.revision, &row.after)?,
+            };
             let change = Change { revision: row.revision, before, after, removed: row.removed };
             match commits.last_mut() {
                 Some((_, changes)) if changes.first().is_some_and(|first| first.revision == row.revision) => changes.push(change),
@@ -105,4 +109,27 @@ pub(super) fn state(
         state.remember(commit);
     }
     Ok(state)
+}
+
+#[cfg(test)]
+mod tests {
+    use fleet::resource::{Base, Document, Meta};
+
+    use super::*;
+
+    #[test]
+    fn what_takes_the_place_of_another_in_one_commit_is_told_from_it() {
+        let row = |drain: bool, removed: bool| {
+            let metadata = Meta { name: "b".into(), namespace: "ns".into(), resource_version: "13".into(), ..Meta::default() };
+            let mut base = Base { metadata, ..Base::default() };
+            base.spec.drain = drain;
+            let (key, after) = (base.metadata.key(), text::write(&Document::Base(base)).unwrap());
+            Row { revision: 13, at: 0, kind: "Base".into(), key, previous: None, before: None, after, removed }
+        };
+        let commits = Known::default().commits([row(true, true), row(false, false)]).unwrap();
+        let [commit] = commits.as_slice() else { panic!("{commits:?}") };
+        let drains: Vec<_> =
+            commit.changes.iter().map(|change| matches!(&*change.after, Document::Base(base) if base.spec.drain)).collect();
+        assert_eq!(drains, [true, false]);
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     net::TcpListener,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -28,7 +28,7 @@ impl Postgres {
     /// # Errors
     /// Where PostgreSQL is not installed, or does not come up.
     pub fn start(database: &str) -> Result<Self, Error> {
-        Self::with(database, "-c fsync=off")
+        Self::with(database, "-c fsync=off", &[])
     }
 
     /// The same, with every commit on the disk before it is answered: where that is what is measured.
@@ -36,10 +36,19 @@ impl Postgres {
     /// # Errors
     /// As [`Self::start`].
     pub fn durable(database: &str) -> Result<Self, Error> {
-        Self::with(database, "")
+        Self::with(database, "", &[])
     }
 
-    fn with(database: &str, settings: &str) -> Result<Self, Error> {
+    /// The same as [`Self::start`], over TLS too, with this certificate and its key (PEM).
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn encrypted(database: &str, certificate: &str, key: &str) -> Result<Self, Error> {
+        Self::with(database, "-c fsync=off -c ssl=on", &[("server.crt", certificate), ("server.key", key)])
+    }
+
+    /// With `files` in its data directory.
+    fn with(database: &str, settings: &str, files: &[(&str, &str)]) -> Result<Self, Error> {
         let programs = programs()?;
         let folder = tempfile::tempdir()?;
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777))?;
@@ -47,6 +56,12 @@ impl Postgres {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let postgres = Self { folder, programs, port };
         postgres.run("initdb", &["-D", &postgres.data(), "-U", USER, "-A", "trust", "-N", "-E", "UTF8"])?;
+        for (name, text) in files {
+            let (path, owner) = (Path::new(&postgres.data()).join(name), std::fs::metadata(postgres.data())?);
+            std::fs::write(&path, text)?;
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+            chown(&path, Some(owner.uid()), Some(owner.gid()))?;
+        }
         let settings = format!("-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories='' {settings}");
         postgres.run("pg_ctl", &["-D", &postgres.data(), "-w", "-l", &postgres.path("server.log"), "-o", &settings, "start"])?;
         postgres.run("createdb", &["-h", "127.0.0.1", "-p", &port.to_string(), "-U", USER, database])?;
@@ -104,7 +119,7 @@ pub fn is_installed() -> bool {
 /// Whether this process is root's.
 #[must_use]
 pub fn is_root() -> bool {
-    std::fs::metadata("/proc/self").is_ok_and(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata) == 0)
+    std::fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
 }
 
 /// The folder with the programs of the newest version.

@@ -33,7 +33,8 @@ pub struct Options {
     /// Where the controller keeps its database, audit log and kubeconfig [default: by the platform's conventions]
     #[arg(long, value_name = "DIR", env = "MODULE_CONTROLLER_DATA_DIR")]
     data_dir: Option<PathBuf>,
-    /// Keep resources in this database, which several controllers may share, e.g. postgres://user:secret@host/fleet [default: SQLite in the data directory]
+    /// Keep resources in this database, which several controllers may share, e.g. postgres://user:secret@host/fleet?sslmode=verify-full
+    /// [default: SQLite in the data directory]
     #[arg(long, value_name = "URL", env = "MODULE_CONTROLLER_DATABASE", hide_env_values = true)]
     pub(crate) database: Option<String>,
     /// Where the API listens; any address but loopback needs tokens or client certificates

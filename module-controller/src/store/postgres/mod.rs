@@ -5,6 +5,7 @@
 //! the database for its revision alone, and memory for the rest.
 
 mod session;
+mod tls;
 
 use std::{
     collections::BTreeSet,
@@ -15,9 +16,11 @@ use std::{
 use fleet::resource::{Key, Kind, Write};
 use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, mpsc, oneshot};
-use tokio_postgres::Config;
 
-use self::session::{Session, Trouble};
+use self::{
+    session::{Session, Trouble},
+    tls::Address,
+};
 use super::{
     Change, Event, Listing, Reign, Revision, Store, StoreError, Stored, Telling, Watch,
     group::{Group, Order, Reply},
@@ -37,7 +40,7 @@ const LAST_PAUSE: Duration = Duration::from_secs(2);
 /// How often it is asked for changes of which it did not tell.
 const POLL: Duration = Duration::from_secs(1);
 
-/// A store in PostgreSQL, in its schema `fleet`. Without TLS.
+/// A store in PostgreSQL, in its schema `fleet`.
 pub struct Postgres {
     state: Arc<RwLock<State>>,
     orders: mpsc::Sender<Order>,
@@ -46,18 +49,19 @@ pub struct Postgres {
 
 impl Postgres {
     /// Connects to the database at `url` (`postgres://user:password@host:port/database`), and makes or brings forward its schema.
+    /// With `?sslmode=require` nobody reads along; with `verify-full` the certificate is looked at, by the authorities in `sslrootcert` or the public ones.
     /// To be called within a runtime; later losses of the connection are made good.
     ///
     /// # Errors
     /// Where it cannot be reached, or is of a later version.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
-        let config: Config = url.parse().map_err(|error| StoreError::Failed(format!("this is no database's address: {error}")))?;
+        let address = Address::read(url)?;
         let woken = Arc::new(Notify::new());
-        let (session, state) = first(&config, &woken).await.map_err(Trouble::into_store)?;
+        let (session, state) = first(&address, &woken).await.map_err(Trouble::into_store)?;
         let state = Arc::new(RwLock::new(state));
         let (orders, given) = mpsc::channel(QUEUE);
         let (reads, asked) = mpsc::channel(QUEUE);
-        let link = || Link { config: config.clone(), state: state.clone(), session: None, woken: woken.clone() };
+        let link = || Link { address: address.clone(), state: state.clone(), session: None, woken: woken.clone() };
         let mut follower = link();
         follower.session = Some(session);
         tokio::spawn(follow(follower, asked));
@@ -83,8 +87,8 @@ fn ended() -> StoreError {
     StoreError::Failed("the runtime has ended".to_owned())
 }
 
-async fn first(config: &Config, woken: &Arc<Notify>) -> Result<(Session, State), Trouble> {
-    let session = Session::connect(config, woken.clone()).await?;
+async fn first(address: &Address, woken: &Arc<Notify>) -> Result<(Session, State), Trouble> {
+    let session = Session::connect(address, woken.clone()).await?;
     session.migrate().await?;
     session.say("LISTEN fleet; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     let head = session.head(false).await?;
@@ -95,7 +99,7 @@ async fn first(config: &Config, woken: &Arc<Notify>) -> Result<(Session, State),
 
 /// A way to the database that is made anew where it breaks.
 struct Link {
-    config: Config,
+    address: Address,
     state: Arc<RwLock<State>>,
     session: Option<Session>,
     woken: Arc<Notify>,
@@ -108,7 +112,7 @@ impl Link {
         let session = match self.session.take() {
             Some(session) => session,
             None => {
-                let session = Session::connect(&self.config, self.woken.clone()).await?;
+                let session = Session::connect(&self.address, self.woken.clone()).await?;
                 session.say("LISTEN fleet").await?;
                 session
             }
@@ -132,7 +136,7 @@ impl Link {
     async fn carry_out(&mut self, orders: &[Order], sent: &mut Option<Sent>) -> Result<Group, Trouble> {
         let session = match self.session.take() {
             Some(session) => session,
-            None => Session::connect(&self.config, self.woken.clone()).await?,
+            None => Session::connect(&self.address, self.woken.clone()).await?,
         };
         session.say("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
         let head = session.head(true).await?;

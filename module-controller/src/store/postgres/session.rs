@@ -10,7 +10,9 @@ use std::{
 
 use fleet::resource::{Key, Time};
 use tokio::sync::Notify;
-use tokio_postgres::{AsyncMessage, Client, Config, Error, NoTls};
+use tokio_postgres::{AsyncMessage, Client, Error};
+
+use super::tls::Address;
 
 use crate::store::{
     Event, Revision, StoreError, events,
@@ -91,11 +93,11 @@ pub(super) struct Session {
 
 impl Session {
     /// Connects; `woken` is notified of what other sessions say, once this one listens.
-    pub(super) async fn connect(config: &Config, woken: Arc<Notify>) -> Result<Self, Trouble> {
-        let mut config = config.clone();
+    pub(super) async fn connect(address: &Address, woken: Arc<Notify>) -> Result<Self, Trouble> {
+        let Address { mut config, tls } = address.clone();
         config.application_name("module-controller").connect_timeout(CONNECT).tcp_user_timeout(SILENT);
         config.keepalives_idle(SILENT).keepalives_interval(SILENT / 5).keepalives_retries(3);
-        let connecting = tokio::time::timeout(CONNECT, config.connect(NoTls)).await;
+        let connecting = tokio::time::timeout(CONNECT, config.connect(tls)).await;
         let (client, mut connection) = connecting.map_err(|_| Trouble::Lost("the database does not answer".to_owned()))??;
         // Ends with the client.
         tokio::spawn(async move {

@@ -1,5 +1,7 @@
 use std::sync::{Mutex, Weak};
 
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+
 use super::*;
 use crate::store::tests::{base, create, everything, runtime, set_modules, tell, told};
 
@@ -187,5 +189,63 @@ fn a_database_that_is_not_there_is_said_to_be_and_its_password_is_not() {
     for url in ["postgres://user:secret@127.0.0.1:1/none", "postgres://user:secret@127.0.0.1:port/none"] {
         let refused = runtime().block_on(Postgres::connect(url)).err().unwrap().to_string();
         assert!(refused.contains("database") && !refused.contains("secret"), "{refused}");
+    }
+}
+
+/// An authority, and what it has signed for 127.0.0.1: certificate and key.
+fn authority() -> (String, String, String) {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap().pem();
+    let issuer = Issuer::new(params, key);
+    let key = KeyPair::generate().unwrap();
+    let signed = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    (certificate, signed.pem(), key.serialize_pem())
+}
+
+#[test]
+fn a_database_is_reached_over_tls_as_far_as_it_is_to_be_believed() {
+    let (right, certificate, key) = authority();
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let (right, wrong) = (file("right.pem", &right), file("wrong.pem", &authority().0));
+    let server = harness::postgres::Postgres::encrypted("first", &certificate, &key).unwrap();
+    let connect = |host: &str, query: &str| {
+        let url = format!("postgres://postgres@{host}:{}/first?{query}", server.port);
+        runtime().block_on(async {
+            let store = Postgres::connect(&url).await.map_err(|error| error.to_string())?;
+            create(&store, &format!("b{:016x}", fastrand::u64(..))).await;
+            // The sessions of stores that ended may be there for a moment.
+            let ours = "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'module-controller' ORDER BY backend_start DESC LIMIT 1";
+            Ok::<_, String>(server.query("first", ours).unwrap())
+        })
+    };
+    let verified = format!("sslmode=verify-full&sslrootcert={right}");
+    assert_eq!(connect("127.0.0.1", &verified).as_deref(), Ok("t"));
+    assert_eq!(connect("127.0.0.1", "sslmode=require").as_deref(), Ok("t"));
+    assert_eq!(connect("127.0.0.1", "sslmode=disable").as_deref(), Ok("f"));
+    for (host, query) in [
+        ("127.0.0.1", &*format!("sslmode=verify-full&sslrootcert={wrong}")),
+        ("127.0.0.1", "sslmode=verify-full"),
+        ("localhost", &*verified),
+    ] {
+        let refused = connect(host, query).unwrap_err();
+        assert!(refused.contains(&format!("the certificate of {host} is not believed")) && refused.contains("sslrootcert"), "{refused}");
+    }
+    let refused = connect("127.0.0.1", "sslmode=verify-full&sslrootcert=/none.pem").unwrap_err();
+    assert!(refused.contains("/none.pem"), "{refused}");
+}
+
+#[test]
+fn a_database_without_tls_is_refused_where_tls_is_required() {
+    let database = Database::new();
+    for mode in ["require", "verify-full"] {
+        let refused = runtime().block_on(Postgres::connect(&format!("{}?sslmode={mode}", database.url()))).err().unwrap().to_string();
+        assert!(refused.contains("server does not support TLS"), "{refused}");
     }
 }

@@ -1,0 +1,223 @@
+//! The way to a database over TLS: what its address asks for, and the handshake.
+
+use std::{
+    io,
+    path::PathBuf,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use daemon::tls;
+use futures_util::future::BoxFuture;
+use percent_encoding::percent_decode_str;
+use rustls::{
+    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::CryptoProvider,
+    pki_types::{CertificateDer, InvalidDnsNameError, ServerName, UnixTime},
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_postgres::{
+    Config, Socket,
+    config::SslMode,
+    tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream},
+};
+use tokio_rustls::{TlsConnector, client};
+
+use crate::store::StoreError;
+
+/// How much the connection is to be trusted, in PostgreSQL's own words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Trust {
+    /// It goes in the clear: `disable`, and where nothing is said.
+    Clear,
+    /// Nobody reads along, but it may be anybody who answers: `require`.
+    Encrypted,
+    /// It is the database that was named, by a certificate of one of these authorities, else of a public one: `verify-full`.
+    Verified(Option<PathBuf>),
+}
+
+/// Where a database is, and how it is reached.
+#[derive(Clone)]
+pub(super) struct Address {
+    pub(super) config: Config,
+    pub(super) tls: Tls,
+}
+
+impl Address {
+    /// Reads `postgres://user:password@host:port/database?sslmode=…&sslrootcert=…`, and the authorities.
+    pub(super) fn read(url: &str) -> Result<Self, StoreError> {
+        let (rest, trust) = trust(url)?;
+        let failed = |why: String| StoreError::Failed(why);
+        let mut config: Config = rest.parse().map_err(|error| failed(format!("this is no database's address: {error}")))?;
+        config.ssl_mode(if trust == Trust::Clear { SslMode::Disable } else { SslMode::Require });
+        let provider = tls::provider();
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
+        let builder = builder.with_safe_default_protocol_versions().map_err(|error| failed(error.to_string()))?;
+        let roots = match &trust {
+            Trust::Verified(Some(path)) => tls::roots(path).map_err(|problem| failed(format!("sslrootcert: {problem}")))?,
+            Trust::Verified(None) | Trust::Encrypted | Trust::Clear => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
+        };
+        let client = match trust {
+            Trust::Encrypted => builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider))).with_no_client_auth(),
+            Trust::Verified(_) | Trust::Clear => builder.with_root_certificates(roots).with_no_client_auth(),
+        };
+        Ok(Self { config, tls: Tls(Arc::new(client)) })
+    }
+}
+
+/// What an address says of TLS, and the address without that.
+fn trust(url: &str) -> Result<(String, Trust), StoreError> {
+    let failed = |why: &str| Err(StoreError::Failed(format!("the database's address: {why}")));
+    let (place, query) = url.split_once('?').unwrap_or((url, ""));
+    let (mut mode, mut roots, mut others) = (String::new(), None, Vec::new());
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        match pair.split_once('=') {
+            Some(("sslmode", value)) => value.clone_into(&mut mode),
+            Some(("sslrootcert", value)) => roots = Some(PathBuf::from(percent_decode_str(value).decode_utf8_lossy().into_owned())),
+            _ => others.push(pair),
+        }
+    }
+    let trust = match (mode.as_str(), roots) {
+        ("verify-full", roots) => Trust::Verified(roots),
+        ("require", None) => Trust::Encrypted,
+        ("" | "disable", None) => Trust::Clear,
+        ("" | "disable" | "require", Some(_)) => return failed("sslrootcert is looked at by sslmode=verify-full alone"),
+        _ => return failed("sslmode is disable, require or verify-full"),
+    };
+    let rest = if others.is_empty() { place.to_owned() } else { format!("{place}?{}", others.join("&")) };
+    Ok((rest, trust))
+}
+
+/// Makes connections encrypted.
+#[derive(Clone)]
+pub(super) struct Tls(Arc<ClientConfig>);
+
+impl MakeTlsConnect<Socket> for Tls {
+    type Stream = Encrypted;
+    type TlsConnect = Handshake;
+    type Error = InvalidDnsNameError;
+
+    fn make_tls_connect(&mut self, host: &str) -> Result<Handshake, InvalidDnsNameError> {
+        Ok(Handshake { connector: Arc::clone(&self.0).into(), host: ServerName::try_from(host.to_owned())? })
+    }
+}
+
+/// A handshake that is to be made.
+pub(super) struct Handshake {
+    connector: TlsConnector,
+    host: ServerName<'static>,
+}
+
+impl TlsConnect<Socket> for Handshake {
+    type Stream = Encrypted;
+    type Error = io::Error;
+    type Future = BoxFuture<'static, io::Result<Encrypted>>;
+
+    fn connect(self, stream: Socket) -> Self::Future {
+        Box::pin(async move {
+            let named = self.host.to_str().into_owned();
+            self.connector.connect(self.host, stream).await.map(|stream| Encrypted(Box::new(stream))).map_err(|error| said(error, &named))
+        })
+    }
+}
+
+/// Why the handshake failed, in words that say what to look at.
+fn said(error: io::Error, host: &str) -> io::Error {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::InvalidCertificate(why)) => io::Error::other(format!(
+            "the certificate of {host} is not believed ({why:?}): is it of an authority in sslrootcert, and for that name?"
+        )),
+        _ => error,
+    }
+}
+
+/// An encrypted connection.
+pub(super) struct Encrypted(Box<client::TlsStream<Socket>>);
+
+impl TlsStream for Encrypted {
+    fn channel_binding(&self) -> ChannelBinding {
+        ChannelBinding::none()
+    }
+}
+
+impl AsyncRead for Encrypted {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Encrypted {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0).poll_write(context, buffer)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0).poll_shutdown(context)
+    }
+}
+
+/// Believes every certificate, as long as whoever shows it has its key.
+#[derive(Debug)]
+struct Anybody(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_says_how_much_the_connection_is_to_be_trusted() {
+        let read = |query: &str| trust(&format!("postgres://h/d{query}")).map_err(|error| error.to_string());
+        let plain = "postgres://h/d".to_owned();
+        assert_eq!(read(""), Ok((plain.clone(), Trust::Clear)));
+        assert_eq!(read("?sslmode=require"), Ok((plain.clone(), Trust::Encrypted)));
+        assert_eq!(read("?sslmode=verify-full"), Ok((plain, Trust::Verified(None))));
+        assert_eq!(
+            read("?connect_timeout=3&sslmode=verify-full&sslrootcert=/etc/my%20ca.pem"),
+            Ok(("postgres://h/d?connect_timeout=3".to_owned(), Trust::Verified(Some("/etc/my ca.pem".into()))))
+        );
+        for query in ["?sslmode=verify-ca", "?sslmode=prefer", "?sslrootcert=/ca.pem", "?sslmode=require&sslrootcert=/ca.pem"] {
+            assert!(read(query).unwrap_err().contains("sslmode"), "{query}");
+        }
+    }
+}

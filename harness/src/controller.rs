@@ -145,6 +145,37 @@ impl Controller {
         }
     }
 
+    /// The messages of the events for `reason`, in the order in which they were last told.
+    ///
+    /// # Errors
+    /// Where the controller does not answer.
+    pub fn told(&self, reason: &str) -> Result<Vec<String>, Error> {
+        let events = answer(self.agent.get(format!("{}/api/v1/namespaces/default/events", self.url)).call()?)?;
+        let text = |event: &Value, pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let all = events.get("items").and_then(Value::as_array).into_iter().flatten();
+        let mut told: Vec<_> = all.filter(|event| text(event, "/reason") == reason).collect();
+        told.sort_by_key(|event| text(event, "/metadata/resourceVersion").parse::<u64>().unwrap_or_default());
+        Ok(told.into_iter().map(|event| text(event, "/message")).collect())
+    }
+
+    /// The same, once there are so many: they are told once a second.
+    ///
+    /// # Errors
+    /// Where it takes too long.
+    pub fn wait_told(&self, reason: &str, count: usize) -> Result<Vec<String>, Error> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let told = self.told(reason)?;
+            if told.len() >= count {
+                return Ok(told);
+            }
+            if Instant::now() > end {
+                return Err(format!("of {reason} only this was told: {told:?}\n{}", self.log()).into());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Starts a base that joins it as `name`, and waits until it is known to be ready.
     ///
     /// # Errors

@@ -64,16 +64,6 @@ impl Fleet {
         assert!(self.answers().iter().all(|answered| answered == answer), "{:?}", self.answers());
         assert!(self.bases.iter().all(|base| base.api.modules().unwrap().len() == 1));
     }
-
-    /// The messages of the events for `reason`, in order.
-    fn told(&self, reason: &str) -> Vec<String> {
-        let mut url = self.controller.url.clone();
-        url.push_str("/api/v1/namespaces/default/events");
-        let events: Value = serde_json::from_str(&ureq::get(url).call().unwrap().body_mut().read_to_string().unwrap()).unwrap();
-        let mut told: Vec<_> = events["items"].as_array().unwrap().iter().filter(|event| event["reason"] == reason).collect();
-        told.sort_by_key(|event| event["metadata"]["resourceVersion"].as_str().unwrap().parse::<u64>().unwrap());
-        told.into_iter().map(|event| event["message"].as_str().unwrap().to_owned()).collect()
-    }
 }
 
 fn package(folder: &Path, version: &str) -> std::path::PathBuf {
@@ -113,7 +103,7 @@ fn a_canary_whose_figures_are_good_goes_through_its_weights_and_no_request_is_lo
     }
     assert!(count(&reports, ANSWERS[0]) > 100 && count(&reports, ANSWERS[1]) > 100);
     let steps = ["the step with 20 % of the traffic is complete", "the step with 60 % of the traffic is complete"];
-    assert_eq!(fleet.told("CanaryStepCompleted"), steps);
+    assert_eq!(fleet.controller.wait_told("CanaryStepCompleted", 2).unwrap(), steps);
 }
 
 #[test]
@@ -137,7 +127,7 @@ fn a_canary_that_answers_with_errors_is_taken_back_and_the_condition_says_the_fi
     let share = hurt[0].lost as f64 / (hurt[0].lost + hurt[0].right) as f64;
     assert!(share < 0.25, "{share}");
     assert!(hurt[0].failures.iter().all(|failure| failure.contains("status 500")), "{:?}", hurt[0].failures);
-    assert!(fleet.told("CanaryStepCompleted").is_empty());
+    assert!(fleet.controller.told("CanaryStepCompleted").unwrap().is_empty());
 }
 
 #[test]

@@ -67,8 +67,10 @@ fn a_controller_that_is_killed_in_the_middle_of_a_rollout_goes_on_with_it() {
     controller.patch("moduledeployments", "hello", &version("2.0.0", &hello(2))).unwrap();
     controller.wait("moduledeployments", "hello", |document| document["status"]["updatedAvailableReplicas"] == 1).unwrap();
     let listen = controller.url.trim_start_matches("http://").to_owned();
+    let told = controller.wait_told("RolloutStarted", 2).unwrap();
     controller.kill();
     let controller = Controller::start_in(folder.path(), &listen, &[]).unwrap();
+    assert_eq!(controller.told("RolloutStarted").unwrap(), told, "what happened is told after a restart");
     controller.wait_progress("hello", "Completed").unwrap();
     for load in loads {
         let report = load.stop().unwrap();
@@ -162,6 +164,8 @@ fn of_two_controllers_on_one_database_the_other_leads_on_where_one_is_killed() {
     second.wait("bases", "a", is_ready).unwrap();
     second.create("moduledeployments", &deployment("hello", "1.0.0", &hello(1), 1)).unwrap();
     first.wait_progress("hello", "Completed").unwrap();
+    // The other one tells what the one that leads has said.
+    second.wait_told("RolloutStarted", 1).unwrap();
     let load = Load::new(base.gateway, "/hello/", 2, &HELLO).start().unwrap();
     first.kill();
     second.patch("moduledeployments", "hello", &version("2.0.0", &hello(2))).unwrap();

@@ -194,6 +194,13 @@ impl Options {
         Ok(())
     }
 
+    /// The same, with all that is told by the environment read by now: an application's process may change its own at any time.
+    #[must_use]
+    pub fn settled(mut self) -> Self {
+        self.data_dir = Some(self.data_dir());
+        self
+    }
+
     pub(crate) fn data_dir(&self) -> PathBuf {
         self.data_dir.clone().unwrap_or_else(|| daemon::home::data_dir("arklet"))
     }

@@ -6,7 +6,7 @@
 use std::{
     ffi::OsString,
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
 };
@@ -16,7 +16,7 @@ use clap::Parser;
 use gateway::Place;
 use napi::{Env, Error, Result, Status, Task, bindgen_prelude::AsyncTask};
 use napi_derive::napi;
-use nodejslet::{Folder, Own, Server, Settings};
+use nodejslet::{Folder, Own, Server, Settings, Site};
 use tokio_util::sync::CancellationToken;
 
 /// What the environment says; there is no command line.
@@ -66,25 +66,21 @@ pub fn attach(launcher: String, node: String) -> Result<()> {
             arguments.push(option.into());
         }
     }
-    let wanted: Wanted = options::read(arguments).map_err(refused)?;
+    let Wanted { options, settings } = options::read(arguments).map_err(refused)?;
+    options.start_log().map_err(refused)?;
+    let options = options.settled();
     let folder = Folder::new().map_err(|error| refused(format!("a folder for scripts: {error}")))?;
-    let (server, ending) = (Arc::new(Server::default()), CancellationToken::new());
-    let (of_base, scripts, end) = (Arc::clone(&server), folder.path().to_owned(), ending.clone());
-    let run = move || run(wanted, of_base, &scripts, Path::new(&launcher), end);
+    let (site, server, ending) = (Site::here(&folder, launcher.into()), Arc::new(Server::default()), CancellationToken::new());
+    let (own, end) = (Own::Process(Arc::clone(&server)), ending.clone());
+    let run = move || {
+        let ended = nodejslet::threads().and_then(|threads| threads.block_on(nodejslet::run(options, settings, own, site, end)));
+        if let Err(problem) = ended {
+            eprintln!("nodejslet: there is no base any more, the application goes on: {problem}");
+        }
+    };
     let thread = thread::Builder::new().name("nodejslet".to_owned()).spawn(run).map_err(refused)?;
     *base = Some(Base { server, ending, thread: Some(thread), _folder: folder });
     Ok(())
-}
-
-fn run(Wanted { options, settings }: Wanted, server: Arc<Server>, folder: &Path, launcher: &Path, ending: CancellationToken) {
-    let ended = options.start_log().and_then(|()| {
-        let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("nodejslet").worker_threads(2).enable_all().build();
-        let runtime = runtime.map_err(|error| error.to_string())?;
-        runtime.block_on(nodejslet::run(options, settings, Own::Process(server), folder, launcher, ending))
-    });
-    if let Err(problem) = ended {
-        eprintln!("nodejslet: there is no base any more, the application goes on: {problem}");
-    }
 }
 
 /// The application's web server listens at `address`, `127.0.0.1:3000` or the path of a socket, from now on; or nowhere.

@@ -26,12 +26,13 @@ function attach() {
 }
 
 /**
- * Where a server of this machine is reached from it.
+ * Where a server of this machine is reached from it; nowhere for a socket without a name among files.
  * @param {http.Server} server
  */
 function reached(server) {
   const address = server.address();
-  if (address === null || typeof address === 'string') return address ?? undefined;
+  if (address === null) return undefined;
+  if (typeof address === 'string') return address.startsWith('\0') ? undefined : path.resolve(address);
   const { family, port } = address;
   const host = ['0.0.0.0', '::'].includes(address.address) ? '127.0.0.1' : address.address;
   return family === 'IPv6' && host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
@@ -40,22 +41,35 @@ function reached(server) {
 const base = isMainThread && process.env.NODEJSLET_BASE === undefined ? attach() : undefined;
 
 if (base) {
-  /** What answers what no module does: the first that listens. @type {http.Server | undefined} */
-  let own;
+  /** Those that have begun to listen, in that order. @type {Set<http.Server>} */
+  const servers = new Set();
+  /** What answers what no module does: the first that listens. */
+  const tell = () => {
+    const own = [...servers].find((server) => server.listening);
+    try {
+      base.listens(own && reached(own));
+    } catch (problem) {
+      process.stderr.write(`nodejslet: the gateway does not reach the application: ${/** @type {Error} */ (problem).message}\n`);
+    }
+  };
   subscribe('tracing:net.server.listen:asyncEnd', (message) => {
     const { server } = /** @type {{server: unknown}} */ (message);
-    if (own !== undefined || !(server instanceof http.Server)) return;
-    own = server;
-    base.listens(reached(server));
+    if (!(server instanceof http.Server)) return;
+    servers.add(server);
+    tell();
     server.once('close', () => {
-      own = undefined;
-      base.listens();
+      servers.delete(server);
+      tell();
     });
   });
   process.once('exit', () => base.leave());
 }
 
+/** @type {Promise<void> | undefined} */
+let ended;
+
 // Written so that `import { end }` finds it.
-exports.end = async () => {
-  await base?.end();
+exports.end = () => {
+  ended ??= Promise.resolve(base?.end());
+  return ended;
 };

@@ -4,9 +4,11 @@
 use std::{
     fs::{self, File},
     io,
+    os::unix::fs::MetadataExt,
     path::Path,
 };
 
+use rustix::process::getuid;
 use tempfile::{Builder, TempDir};
 
 const PREFIX: &str = "nodejslet-";
@@ -32,7 +34,9 @@ impl Folder {
 
     fn new_in(of_all: &Path) -> io::Result<Self> {
         for left in fs::read_dir(of_all)?.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX)) {
-            if File::open(left.path().join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok()) {
+            // What others put where everybody may is not opened.
+            let is_own = left.metadata().is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == getuid().as_raw());
+            if is_own && File::open(left.path().join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok()) {
                 let _ = fs::remove_dir_all(left.path());
             }
         }

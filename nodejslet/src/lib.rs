@@ -18,18 +18,14 @@ mod server;
 mod starter;
 mod unit;
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use ark_node::Isolation;
 use arklet::options::Options;
 use clap::Args;
 use daemon::Problem;
 use gateway::Endpoint;
+use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 pub use crate::{
@@ -76,27 +72,44 @@ pub enum Own {
     Process(Arc<Server>),
 }
 
-/// Runs a base until `ending` is cancelled. Its scripts and sockets are in `folder`; `launcher` is a program that does [`become_node`], such as
-/// the supervisor's.
+/// Where a base is started.
+pub struct Site {
+    folder: PathBuf,
+    launcher: PathBuf,
+    environment: BTreeMap<String, String>,
+}
+
+impl Site {
+    /// In this process: its scripts and sockets are in `folder`, and `launcher` is a program that does [`become_node`], such as the
+    /// supervisor's. Reads the environment, which an application may change at any time: this is called on the thread that does so.
+    #[must_use]
+    pub fn here(folder: &Folder, launcher: PathBuf) -> Self {
+        let read = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let mut environment: BTreeMap<String, String> = read.collect();
+        environment.insert(BASE.to_owned(), std::process::id().to_string());
+        Self { folder: folder.path().to_owned(), launcher, environment }
+    }
+}
+
+/// The threads that a base runs on, beside those of its gateway.
+///
+/// # Errors
+/// Where the system gives none.
+pub fn threads() -> Result<Runtime, Problem> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("nodejslet").worker_threads(2).enable_all().build();
+    runtime.map_err(|error| Problem::from(format!("could not start: {error}")))
+}
+
+/// Runs a base until `ending` is cancelled.
 ///
 /// # Errors
 /// Those of [`arklet::run`], and where the base's own application does not start.
-pub async fn run(
-    options: Options,
-    settings: Settings,
-    own: Own,
-    folder: &Path,
-    launcher: &Path,
-    ending: CancellationToken,
-) -> Result<(), Problem> {
+pub async fn run(options: Options, settings: Settings, own: Own, site: Site, ending: CancellationToken) -> Result<(), Problem> {
+    let Site { folder, launcher, environment } = site;
     for (name, text) in SCRIPTS {
         let path = folder.join(name);
         std::fs::write(&path, text).map_err(|error| Problem::from(format!("{}: {error}", path.display())))?;
     }
-    // Read once: where the process is an application's, that may change it at any time.
-    let mut environment: BTreeMap<String, String> =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
-    environment.insert(BASE.to_owned(), std::process::id().to_string());
     let Settings { node, isolation } = settings;
     let program = Program { launcher: launcher.into(), node: node.into(), folder: folder.into(), environment: Arc::new(environment) };
     let starter = Starter::new(program.clone());

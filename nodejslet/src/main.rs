@@ -2,15 +2,12 @@
 
 #![forbid(unsafe_code)]
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
 
 use arklet::options::Options;
 use clap::Parser;
 use daemon::Problem;
-use nodejslet::{Folder, Own, Settings};
+use nodejslet::{Folder, Own, Settings, Site};
 
 /// Whatever its file has become: the program that runs.
 const ITSELF: &str = "/proc/self/exe";
@@ -46,11 +43,7 @@ fn main() -> ExitCode {
         return nodejslet::become_node(raw);
     }
     let arguments = Arguments::parse();
-    let runtime = || tokio::runtime::Builder::new_multi_thread().thread_name("nodejslet").worker_threads(2).enable_all().build();
-    let ended = arguments.options.start_log().and_then(|()| match runtime() {
-        Ok(runtime) => runtime.block_on(run(arguments)),
-        Err(error) => Err(Problem::from(format!("could not start: {error}"))),
-    });
+    let ended = arguments.options.start_log().and_then(|()| nodejslet::threads()?.block_on(run(arguments)));
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
@@ -65,5 +58,5 @@ async fn run(arguments: Arguments) -> Result<(), Problem> {
     let Arguments { options, app, arguments, settings } = arguments;
     let folder = Folder::new().map_err(|error| Problem::from(format!("a folder for scripts: {error}")))?;
     let own = app.map_or(Own::Nothing, |app| Own::Application(app, arguments));
-    nodejslet::run(options, settings, own, folder.path(), Path::new(ITSELF), arklet::ending()?).await
+    nodejslet::run(options, settings, own, Site::here(&folder, ITSELF.into()), arklet::ending()?).await
 }

@@ -117,6 +117,26 @@ if (isMainThread && process.argv[2] !== 'child') {
 }
 
 #[test]
+fn a_server_on_a_socket_and_one_that_follows_another_answer_at_the_gateway() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = r"
+const http = require('node:http');
+const first = http.createServer((request, response) => {
+  response.end('first');
+  if (request.url !== '/next') return;
+  http.createServer((_, response) => response.end('second')).listen(0);
+  first.close();
+});
+first.listen('app.sock');
+";
+    project(folder.path(), &[("app.js", app)]);
+    let base = start(folder.path(), "app.js");
+    eventually("the gateway knows the first", || (get(&base, "/").1 == "first").then_some(()));
+    assert_eq!(body(&base, "/next"), "first");
+    eventually("the gateway knows the second", || (get(&base, "/").1 == "second").then_some(()));
+}
+
+#[test]
 fn without_an_address_there_is_no_base_and_the_application_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

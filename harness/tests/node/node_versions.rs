@@ -10,6 +10,9 @@ use crate::{
     support::{body, eventually, get, install, order_in, order_of, project},
 };
 
+/// One that does not take types off.
+const WITH_TYPES: &str = "20.20.2";
+
 /// The `node` of that version.
 fn node_of(version: &str) -> PathBuf {
     let machine = node::run(Command::new("node").args(["-p", "process.arch"])).unwrap();
@@ -36,15 +39,23 @@ fn run(version: &str) {
 
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    install(&base, &typed(&folder.join("typed")));
-    assert_eq!(body(&base, "/app/"), "typed");
+    let typed = typed(&folder.join("typed"));
+    let takes_types_off = version != WITH_TYPES;
+    if takes_types_off {
+        install(&base, &typed);
+        assert_eq!(body(&base, "/app/"), "typed");
+    } else {
+        let refused = base.api.install(&typed).unwrap().unwrap_err().error;
+        assert_eq!(refused.reason, Reason::StartFailed);
+        assert!(refused.message.contains("--node"), "{}", refused.message);
+    }
 
     project(folder, &[("app.js", APP)]);
     let base = Base::spawn(attached_by(&program, folder, "app.js"), &folder.join("data")).unwrap();
     base.wait_ready().unwrap();
     eventually("the gateway knows the application", || (get(&base, "/x").1 == "own /x").then_some(()));
-    install(&base, &typed(&folder.join("typed")));
-    assert_eq!(body(&base, "/app/"), "typed");
+    install(&base, &order_in("process", "menu", "1.0.0"));
+    assert_eq!(body(&base, "/menu/version"), "v1.0.0");
 }
 
 /// An order for an application in TypeScript, of which its types are only taken off.
@@ -70,10 +81,6 @@ fn node_26_hosts_modules_is_a_base_and_takes_types_off() {
 }
 
 #[test]
-fn typescript_is_refused_with_a_hint_where_node_does_not_take_types_off() {
-    let base = node::base(&["--node", node_of("20.20.2").to_str().unwrap()]).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let refused = base.api.install(&typed(folder.path())).unwrap().unwrap_err().error;
-    assert_eq!(refused.reason, Reason::StartFailed);
-    assert!(refused.message.contains("--node"), "{}", refused.message);
+fn node_20_hosts_modules_is_a_base_and_refuses_types_with_a_hint() {
+    run(WITH_TYPES);
 }

@@ -141,10 +141,19 @@ public final class ModuleLoader extends URLClassLoader {
             describe(place, (int) (found >> 32));
             return define(name, null, found);
         }
-        if (layer != null) {
-            return layer.loadClass(name);
+        if (layer == null) {
+            throw new ClassNotFoundException(name);
         }
-        throw new ClassNotFoundException(name);
+        try {
+            return layer.loadClass(name);
+        } catch (ClassNotFoundException missing) {
+            // Or one that was made as the module ran: no file has it.
+            Class<?> made = findLoadedClass(name);
+            if (made != null) {
+                return made;
+            }
+            throw missing;
+        }
     }
 
     /** The class that {@code bytes} are, or, where there are none, what was found. */

@@ -1,5 +1,6 @@
 package shop.greeta;
 
+import java.lang.reflect.Proxy;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.apache.commons.lang3.StringUtils;
@@ -19,6 +20,10 @@ public class GreetAApplication {
         SpringApplication.run(GreetAApplication.class, args);
     }
 
+    /** Not public, so that what is made of it is in this package. */
+    interface Made {
+    }
+
     @GetMapping("/greeting")
     String greeting(@RequestParam(defaultValue = "world") String name) {
         return StringUtils.replaceIgnoreCase("Hello, NAME", "name", StringUtils.capitalize(name));
@@ -32,8 +37,10 @@ public class GreetAApplication {
         answer.put("version", StringUtils.class.getPackage().getImplementationVersion());
         answer.put("hasStrings", ClassUtils.isPresent("org.apache.commons.lang3.Strings", getClass().getClassLoader()));
         answer.put("from", StringUtils.class.getProtectionDomain().getCodeSource().getLocation().toString());
-        // Spring has made a class of this one: no file has it, and its loader knows it all the same.
-        answer.put("class", getClass().getClassLoader().loadClass(getClass().getName()).getName());
+        // A class of which there is no file: its loader knows it all the same.
+        ClassLoader loader = getClass().getClassLoader();
+        Object made = Proxy.newProxyInstance(loader, new Class<?>[] {Made.class}, (proxy, method, arguments) -> null);
+        answer.put("made", loader.loadClass(made.getClass().getName()).getName());
         return answer;
     }
 }

@@ -101,7 +101,7 @@ impl Store {
         Ok(Incoming { store: self, file, path, hasher: Sha256::new(), size: 0 })
     }
 
-    /// Takes in the file at `path`. One whose content is there already is only read.
+    /// Takes in the file at `path`. One that was read before and has not changed since is not read again.
     pub(crate) fn take_in(&self, path: &Path) -> Result<Package, Failure> {
         let unreadable =
             |error: &io::Error| Failure::new(Reason::FetchFailed, format!("could not read the package at {}: {error}", path.display()));
@@ -116,39 +116,28 @@ impl Store {
         if let Some(package) = known.map(|sha256| self.find(&sha256)).transpose()?.flatten() {
             return Ok(package);
         }
-        let mut hasher = Sha256::new();
-        let mut buffer = vec![0; 256 << 10];
-        each_piece(&mut file, &mut buffer, |piece| {
-            hasher.update(piece);
-            Ok(())
-        })
-        .map_err(|error| unreadable(&error))?;
-        let sha256 = hex(&hasher.finalize());
+        let mut incoming = self.incoming()?;
+        let mut refused = None;
+        let read = each_piece(&mut file, &mut vec![0; 256 << 10], |piece| {
+            incoming.write(piece).map_err(|failure| {
+                refused = Some(failure);
+                io::Error::other("refused")
+            })
+        });
+        let package = match (read, refused) {
+            (Ok(()), _) => incoming.finish()?,
+            (Err(_), Some(failure)) => return Err(failure),
+            (Err(error), None) => return Err(unreadable(&error)),
+        };
         // What was read is what the file was then only if it still is.
         if let Some(unchanged) = unchanged.filter(|file| fs::metadata(path).is_ok_and(|now| Unchanged::of(&now) == Some(*file))) {
             let mut read = self.read();
             if read.len() >= MAX_READ {
                 read.clear();
             }
-            read.insert(unchanged, sha256.clone());
+            read.insert(unchanged, package.sha256.to_string());
         }
-        if let Some(package) = self.find(&sha256)? {
-            return Ok(package);
-        }
-        let mut incoming = self.incoming()?;
-        let mut file = File::open(path).map_err(|error| unreadable(&error))?;
-        let mut refused = None;
-        let read = each_piece(&mut file, &mut buffer, |piece| {
-            incoming.write(piece).map_err(|failure| {
-                refused = Some(failure);
-                io::Error::other("refused")
-            })
-        });
-        match (read, refused) {
-            (Ok(()), _) => incoming.finish(),
-            (Err(_), Some(failure)) => Err(failure),
-            (Err(error), None) => Err(unreadable(&error)),
-        }
+        Ok(package)
     }
 
     /// Takes in the folder at `path`, as `pack` makes a package of it.
@@ -273,12 +262,15 @@ impl Incoming<'_> {
         Ok(())
     }
 
-    /// All bytes are here: gives the package its name.
+    /// All bytes are here: gives the package its name, if none has it already.
     ///
     /// # Errors
     /// [`Reason::DiskFull`], or what else keeps it from being durable.
     pub fn finish(self) -> Result<Package, Failure> {
         let sha256 = hex(&self.hasher.clone().finalize());
+        if let Some(package) = self.store.find(&sha256)? {
+            return Ok(package);
+        }
         let path = self.store.folder.join(&sha256);
         let kept = self.file.sync_data().and_then(|()| fs::rename(&self.path, &path));
         kept.map_err(|error| failed("keep", &path, &error))?;

@@ -16,6 +16,8 @@ pub(crate) struct Base {
     pub(crate) ready: bool,
     /// No message reaches it or comes from it.
     pub(crate) cut_off: bool,
+    /// What did not start before does now.
+    pub(crate) mended: bool,
     most: u64,
     modules: BTreeMap<ModuleId, Installed>,
     fences: BTreeMap<String, Fence>,
@@ -32,7 +34,17 @@ struct Installed {
 
 impl Base {
     pub(crate) fn new(name: String, most: u64) -> Self {
-        Self { name, started_at: 1, ready: true, cut_off: false, most, modules: BTreeMap::new(), fences: BTreeMap::new(), epoch: 0 }
+        Self {
+            name,
+            started_at: 1,
+            ready: true,
+            cut_off: false,
+            mended: false,
+            most,
+            modules: BTreeMap::new(),
+            fences: BTreeMap::new(),
+            epoch: 0,
+        }
     }
 
     /// Whether an order may act: it is no older than one that did.
@@ -48,7 +60,10 @@ impl Base {
 
     pub(crate) fn execute(&mut self, command: &Command) -> Result<(), Failure> {
         match command {
-            Command::Install(order) => self.install(order, fails(order)),
+            Command::Install(order) => {
+                let failure = fails(order).filter(|failure| !self.mended || failure.reason != Reason::StartFailed);
+                self.install(order, failure)
+            }
             Command::Activate(id) => {
                 if !self.modules.contains_key(id) {
                     return Err(Failure::new(Reason::NotInstalled, id.to_string()));

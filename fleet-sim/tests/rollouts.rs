@@ -8,7 +8,7 @@ use ark_model::Reason;
 use common::{condition, progress, running};
 use fleet::{
     Command,
-    resource::{BatchProgress, CanaryStep, IntOrPercent, ModuleDeployment, Progress, RollbackTo, Truth, UpgradePolicy},
+    resource::{BatchProgress, CanaryStep, IntOrPercent, ModuleDeployment, Phase, Progress, RollbackTo, Truth, UpgradePolicy},
 };
 use fleet_sim::Scenario;
 
@@ -340,6 +340,31 @@ fn a_failing_rollout_returns_by_itself_where_it_was_told_to() {
     assert!(scenario.told.iter().any(|(reason, message)| *reason == "RolloutReverted" && message.contains("it does not start")));
     scenario.upgrade("shop", "3.0.0", "v3");
     assert_eq!((progress(&scenario, "shop"), scenario.count("shop:3.0.0")), (Progress::Completed, 3));
+}
+
+#[test]
+fn a_rollout_that_failed_says_why_as_long_as_it_is_retried_and_tells_it_once() {
+    let mut scenario = running(2, UpgradePolicy::InstallThenUninstall, 2);
+    scenario.upgrade("shop", "2.0.0", "bad");
+    scenario.pass(10);
+    let said = |scenario: &Scenario| (progress(scenario, "shop"), condition(scenario, "shop", "Progressing").2);
+    let failed = said(&scenario);
+    assert!(failed.0 == Progress::Failed && failed.1.contains("it does not start"), "{failed:?}");
+    for paused in [false, true, false] {
+        scenario.change("shop", |shop| shop.spec.paused = paused);
+        scenario.hold_back();
+        scenario.pass(61);
+        assert!(scenario.modules().iter().any(|module| module.status.status == Phase::Upgrading), "it is being retried");
+        assert_eq!(said(&scenario), failed, "paused: {paused}");
+        scenario.lose_patience();
+        scenario.let_through();
+        assert_eq!(said(&scenario), failed, "paused: {paused}");
+    }
+    assert_eq!(scenario.told.iter().filter(|(reason, _)| *reason == "RolloutFailed").count(), 1);
+    scenario.mend();
+    scenario.pass(61);
+    assert_eq!((progress(&scenario, "shop"), scenario.count("shop:2.0.0")), (Progress::Completed, 2));
+    assert_eq!(scenario.get("shop").status.release_status.failure_message, "");
 }
 
 #[test]

@@ -255,6 +255,11 @@ impl Scenario {
         }
     }
 
+    /// From now on packages start that did not, as where what they need is there again.
+    pub fn mend(&mut self) {
+        self.bases.iter_mut().for_each(|base| base.mended = true);
+    }
+
     /// Lets a base lose everything, as one does that comes up on an empty disk. Its next report tells.
     pub fn wipe(&mut self, base: usize) {
         self.acted.forget(base);

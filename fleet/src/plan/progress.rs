@@ -234,24 +234,28 @@ impl<'a> Planner<'a> {
         // What is one too many has gone, before more come.
         let settled = aim.weight.is_some() || there.saturating_add(others) <= aim.most().max(aim.desired);
         let complete = available >= aim.allowed && there <= aim.most() && settled && (!last || aim.weight.is_some() || others == 0);
-        match self.fault(update, complete) {
-            Some(Hold::Failed { reason, message }) => return self.fail(&reason, &message),
-            Some(Hold::Undecided(message)) => {
-                self.release().failure_message.clear();
-                self.unplaced.get_or_insert(message);
-                if complete {
-                    return self.enter(Progress::Paused);
-                }
-            }
-            None => self.release().failure_message.clear(),
+        let fault = self.fault(update, complete);
+        if let Some(Hold::Failed { reason, message }) = fault {
+            return self.fail(&reason, &message);
         }
-        if self.next.spec.paused {
+        // What is tried again has not come up yet: it stays failed, and says why, until its batch is complete.
+        let stays_failed = self.next.status.release_status.progress == Progress::Failed && !complete;
+        if !stays_failed {
+            self.release().failure_message.clear();
+        }
+        if let Some(Hold::Undecided(message)) = fault {
+            self.unplaced.get_or_insert(message);
+            if complete {
+                return self.enter(Progress::Paused);
+            }
+        }
+        if self.next.spec.paused && !stays_failed {
             return self.enter(Progress::Paused);
         }
         if !complete {
             let deadline = self.deadline();
             self.release().batch_progress = Some(BatchProgress::Executing);
-            if self.next.status.release_status.progress != Progress::Failed {
+            if !stays_failed {
                 self.enter(Progress::Executing);
             }
             if let Some(deadline) = deadline.filter(|deadline| *deadline > self.now) {

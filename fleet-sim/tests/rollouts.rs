@@ -46,6 +46,26 @@ fn s1_other_content_under_the_same_version_is_never_away_either() {
 }
 
 #[test]
+fn s1_what_is_ended_beside_another_on_its_base_stands_in_for_none_that_is_away() {
+    let mut scenario = running(4, UpgradePolicy::InstallThenUninstall, 1);
+    scenario.change("shop", |shop| shop.spec.operation_strategy.canary = vec![CanaryStep { weight: 10, seconds: 1_000 }]);
+    scenario.upgrade("shop", "2.0.0", "v2");
+    assert_eq!((scenario.count("shop:1.0.0"), scenario.count("shop:2.0.0")), (4, 4));
+    scenario.cut_off(3, true);
+    scenario.pass(45);
+    scenario.watch("shop");
+    scenario.edit("shop", |shop| {
+        shop.spec.operation_strategy.canary.clear();
+        shop.spec.operation_strategy.upgrade_policy = Some(UpgradePolicy::UninstallThenInstall);
+        shop.spec.operation_strategy.max_unavailable = Some(IntOrPercent::Int(1));
+    });
+    scenario.upgrade("shop", "3.0.0", "v3");
+    // The one on the silent base is away already.
+    assert!((0..3).all(|base| scenario.serving(base) == ["shop:1.0.0"]), "the canaries are gone, and nothing else");
+    assert_eq!(scenario.seen().0, 4);
+}
+
+#[test]
 fn s2_there_are_never_more_instances_beside_the_old_ones_than_a_batch_has() {
     let mut scenario = Scenario::new(6, 10);
     let mut deployment = Scenario::deployment("shop", 3, "v1");

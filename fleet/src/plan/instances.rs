@@ -34,18 +34,20 @@ impl Planner<'_> {
         let own_bases: BTreeSet<&str> = own.iter().map(|instance| instance.module.spec.base_name.as_str()).collect();
         let (paired, mut unpaired): (Vec<_>, Vec<_>) =
             old.into_iter().partition(|instance| own_bases.contains(instance.module.spec.base_name.as_str()));
-        for instance in &paired {
+        let (followed, beside): (Vec<_>, Vec<_>) = paired.iter().copied().partition(|instance| {
             let follower = own.iter().find(|own| own.module.spec.base_name == instance.module.spec.base_name);
             let follows = follower.is_some_and(|own| own.ready && own.module.spec.weight.is_none());
             // One that failed answers nobody, and takes the room that its follower needs.
-            if instance.module.status.status == Phase::Failed || aim.weight.is_none() && follows {
-                self.end(instance.module);
-            }
+            instance.module.status.status == Phase::Failed || aim.weight.is_none() && follows
+        });
+        for instance in followed {
+            self.end(instance.module);
         }
         unpaired.sort_by_cached_key(|instance| (instance.ready, placement::goes_first(self.world, &self.next, instance.module)));
         let there = count(own.iter());
         let ended = self.shrink(&own, there.saturating_sub(aim.most()));
-        for instance in own.iter().filter(|instance| !ended.contains(instance.module.metadata.name.as_str())) {
+        let kept: Vec<_> = own.iter().copied().filter(|instance| !ended.contains(instance.module.metadata.name.as_str())).collect();
+        for instance in &kept {
             // One that was there before what it is to follow now, as where a rollout turns back half way, was made earlier.
             let base = &instance.module.spec.base_name;
             let overtaken =
@@ -59,7 +61,9 @@ impl Planner<'_> {
                 self.plan.writes.push(Write::Update(Document::Module(module)));
             }
         }
-        let came = self.grow(aim, there, &mut unpaired, &all);
+        // What was ended just now answers no more, and nobody else may go for it.
+        let ready = count(kept.iter().chain(&beside).chain(&unpaired).filter(|instance| instance.ready));
+        let came = self.grow(aim, there, ready, &mut unpaired);
         self.clear(aim, &own, came, &unpaired);
     }
 
@@ -99,14 +103,14 @@ impl Planner<'_> {
         victims.into_iter().map(|instance| instance.module.metadata.name.as_str()).collect()
     }
 
-    /// Makes instances where they are missing; says how many. Old ones that are followed on their base leave `unpaired`.
-    fn grow(&mut self, aim: &Aim<'_>, there: u32, unpaired: &mut Vec<Instance<'_>>, all: &[Instance<'_>]) -> u32 {
+    /// Makes instances where they are missing, of which `ready` of any revision answer and stay; says how many. Old ones that are followed
+    /// on their base leave `unpaired`.
+    fn grow(&mut self, aim: &Aim<'_>, there: u32, ready: u32, unpaired: &mut Vec<Instance<'_>>) -> u32 {
         let Some(set) = aim.set else { return 0 };
         let missing = aim.allowed.saturating_sub(there);
         if missing == 0 {
             return 0;
         }
-        let ready = count(all.iter().filter(|instance| instance.live() && instance.ready));
         let mut may_go = self.next.spec.operation_strategy.may_be_away(aim.desired).saturating_sub(aim.desired.saturating_sub(ready));
         let in_place = self.policy() != UpgradePolicy::ScaleupThenScaledown;
         let mut came = 0;

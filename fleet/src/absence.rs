@@ -11,11 +11,12 @@ use crate::{
 /// What to write about a base that has been silent for `limit`, and what to tell: its document is removed, cordoned or not, once no instance
 /// is on it any more. One that reports again after that joins anew, as it is then.
 ///
-/// Its silence counts from when a controller noticed it, so that nothing is given up for the time in which no controller ran.
+/// Its silence counts from when a controller noticed it, and not from before this one began at `began`, so that nothing is given up for the
+/// time in which no controller ran.
 #[must_use]
-pub fn given_up(world: &World, base: &Base, limit: Duration, now: Time) -> Option<(Write, Note)> {
+pub(crate) fn given_up(world: &World, base: &Base, began: Time, limit: Duration, now: Time) -> Option<(Write, Note)> {
     let ready = base.ready().filter(|ready| ready.status == Truth::Unknown)?;
-    let since = ready.last_transition_time.filter(|since| since.elapsed(now) >= limit)?;
+    let since = ready.last_transition_time.filter(|since| began.max(*since).elapsed(now) >= limit)?;
     let key = base.metadata.key();
     if world.count_on(&key) > 0 {
         return None;
@@ -155,11 +156,11 @@ mod tests {
         after.notice(5 * DAY + 40_000);
         assert_eq!(after.overdue(5 * DAY + 40_000), []);
 
-        // Noticed as silent before: it has the time to be heard by the next one too.
+        // Noticed as silent before: it has the whole time again to be heard by the next one.
         let known = silent().0.world().base(&key()).unwrap().clone();
         let mut after = Fleet::new(5 * DAY);
         after.write(vec![Write::Create(Document::Base(known))]);
-        assert_eq!(after.overdue(5 * DAY + 39_999), []);
-        assert_eq!(after.overdue(5 * DAY + 40_000).len(), 1);
+        assert_eq!(after.overdue(6 * DAY - 1), []);
+        assert_eq!(after.overdue(6 * DAY).len(), 1);
     }
 }

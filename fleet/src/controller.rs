@@ -57,7 +57,7 @@ struct Heard {
 pub struct Controller {
     world: World,
     settings: Settings,
-    /// When it began to listen: a base that it never heard has been silent since then at most.
+    /// When it began to listen: no base has been silent for longer, as far as it knows.
     since: Time,
     /// The highest version of a document that it knows.
     revision: u64,
@@ -216,7 +216,7 @@ impl Controller {
     /// What to write about bases that have been silent for so long at `now` that they are given up, each with what to tell of it.
     #[must_use]
     pub fn overdue(&self, now: Time) -> Vec<(Write, Note)> {
-        self.quiet(now).filter_map(|base| absence::given_up(&self.world, base, self.settings.absence, now)).collect()
+        self.quiet(now).filter_map(|base| absence::given_up(&self.world, base, self.since, self.settings.absence, now)).collect()
     }
 
     /// The bases that this controller has not heard for too long.

@@ -3,13 +3,13 @@
 //! Everything here is a function of what it is given: there is no network, no clock, no store.
 //! Read in this order: [`resource`] (the documents), [`admission`] (which of them are accepted), [`world`] (all of them, as one value),
 //! [`mod@plan`] (what to write next about a deployment), with [`batches`], [`placement`] and [`revision`]; [`mod@lint`] (what no plan may
-//! do); [`mod@observe`] (what to write after a base's report), [`absence`] (when a silent base is given up), [`mod@drive`] (what to order of a
+//! do); [`mod@observe`] (what to write after a base's report), `absence` (when a silent base is given up), [`mod@drive`] (what to order of a
 //! base); [`controller`], which puts
 //! all that together; and [`mod@explain`] (why a deployment is where it is).
 
 #![forbid(unsafe_code)]
 
-pub mod absence;
+mod absence;
 pub mod admission;
 pub mod batches;
 pub mod controller;

@@ -129,7 +129,7 @@ pub fn takes(world: &World, deployment: &ModuleDeployment, template: &TemplateSp
 
 /// The module on `base` that the deployment's instances share no base with, if there is one.
 #[must_use]
-pub fn kept_apart<'a>(world: &'a World, deployment: &ModuleDeployment, base: &Base) -> Option<&'a str> {
+pub(crate) fn kept_apart<'a>(world: &'a World, deployment: &ModuleDeployment, base: &Base) -> Option<&'a str> {
     let apart_from = &deployment.spec.scheduling_strategy.apart_from;
     if apart_from.is_empty() {
         return None;

@@ -192,6 +192,34 @@ fn a_database_that_is_not_there_is_said_to_be_and_its_password_is_not() {
     }
 }
 
+/// Lets a server be reached through a socket in `folder` too.
+async fn through_a_socket(folder: &std::path::Path, port: u16) {
+    let socket = tokio::net::UnixListener::bind(folder.join(format!(".s.PGSQL.{port}"))).unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = socket.accept().await {
+            let mut far = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut near, &mut far).await });
+        }
+    });
+}
+
+#[test]
+fn a_database_is_reached_where_its_host_has_no_name() {
+    let database = Database::new();
+    let (port, name, folder) = (database.server.port, &database.name, tempfile::tempdir().unwrap());
+    runtime().block_on(async {
+        through_a_socket(folder.path(), port).await;
+        let folder = folder.path().display().to_string();
+        for url in [
+            format!("postgres:///{name}?user=postgres&host={folder}&port={port}"),
+            format!("postgres://postgres@{}:{port}/{name}", folder.replace('/', "%2F")),
+            format!("postgres:///{name}?user=postgres&hostaddr=127.0.0.1&port={port}"),
+        ] {
+            Postgres::connect(&url).await.unwrap_or_else(|error| panic!("{url}: {error}"));
+        }
+    });
+}
+
 /// An authority, and what it has signed for 127.0.0.1: certificate and key.
 fn authority() -> (String, String, String) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();

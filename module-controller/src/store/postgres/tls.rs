@@ -1,6 +1,7 @@
 //! The way to a database over TLS: what its address asks for, and the handshake.
 
 use std::{
+    convert::Infallible,
     io,
     path::PathBuf,
     pin::Pin,
@@ -15,7 +16,7 @@ use rustls::{
     ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::CryptoProvider,
-    pki_types::{CertificateDer, InvalidDnsNameError, ServerName, UnixTime},
+    pki_types::{CertificateDer, ServerName, UnixTime},
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::{
@@ -97,17 +98,19 @@ pub(super) struct Tls(Arc<ClientConfig>);
 impl MakeTlsConnect<Socket> for Tls {
     type Stream = Encrypted;
     type TlsConnect = Handshake;
-    type Error = InvalidDnsNameError;
+    type Error = Infallible;
 
-    fn make_tls_connect(&mut self, host: &str) -> Result<Handshake, InvalidDnsNameError> {
-        Ok(Handshake { connector: Arc::clone(&self.0).into(), host: ServerName::try_from(host.to_owned())? })
+    /// Asked for also where nothing is encrypted, as through a socket of this machine, which has no name.
+    fn make_tls_connect(&mut self, host: &str) -> Result<Handshake, Infallible> {
+        Ok(Handshake { connector: Arc::clone(&self.0).into(), host: host.to_owned() })
     }
 }
 
 /// A handshake that is to be made.
 pub(super) struct Handshake {
     connector: TlsConnector,
-    host: ServerName<'static>,
+    /// Whose certificate is expected.
+    host: String,
 }
 
 impl TlsConnect<Socket> for Handshake {
@@ -117,8 +120,10 @@ impl TlsConnect<Socket> for Handshake {
 
     fn connect(self, stream: Socket) -> Self::Future {
         Box::pin(async move {
-            let named = self.host.to_str().into_owned();
-            self.connector.connect(self.host, stream).await.map(|stream| Encrypted(Box::new(stream))).map_err(|error| said(error, &named))
+            let host = self.host;
+            let no_name = |_| io::Error::other(format!("{host:?} is no name that a certificate can be for"));
+            let name = ServerName::try_from(host.clone()).map_err(no_name)?;
+            self.connector.connect(name, stream).await.map(|stream| Encrypted(Box::new(stream))).map_err(|error| said(error, &host))
         })
     }
 }
@@ -219,5 +224,11 @@ mod tests {
         for query in ["?sslmode=verify-ca", "?sslmode=prefer", "?sslrootcert=/ca.pem", "?sslmode=require&sslrootcert=/ca.pem"] {
             assert!(read(query).unwrap_err().contains("sslmode"), "{query}");
         }
+    }
+
+    #[test]
+    fn a_host_without_a_name_fails_no_sooner_than_at_a_handshake() {
+        let mut tls = Address::read("postgres:///d?host=/run").map(|address| address.tls).unwrap();
+        assert!(tls.make_tls_connect("").is_ok());
     }
 }

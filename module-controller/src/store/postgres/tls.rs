@@ -52,6 +52,12 @@ impl Address {
         let (rest, trust) = trust(url)?;
         let failed = |why: String| StoreError::Failed(why);
         let mut config: Config = rest.parse().map_err(|error| failed(format!("this is no database's address: {error}")))?;
+        if config.get_ssl_mode() != SslMode::Prefer {
+            // It would else be overridden below. The rest of the address is not said: there is a password in it.
+            return Err(failed(
+                "the database's address: sslmode is not found where it should be; a ? in a password is written %3F".to_owned(),
+            ));
+        }
         config.ssl_mode(if trust == Trust::Clear { SslMode::Disable } else { SslMode::Require });
         let provider = tls::provider();
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
@@ -68,9 +74,12 @@ impl Address {
     }
 }
 
-/// What an address says of TLS, and the address without that.
+/// What an address says of TLS, and the address without that. Other forms than that of a URL may say it elsewhere, and are refused.
 fn trust(url: &str) -> Result<(String, Trust), StoreError> {
     let failed = |why: &str| Err(StoreError::Failed(format!("the database's address: {why}")));
+    if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
+        return failed("it has the form postgres://user:password@host:port/database?sslmode=verify-full");
+    }
     let (place, query) = url.split_once('?').unwrap_or((url, ""));
     let (mut mode, mut roots, mut others) = (String::new(), None, Vec::new());
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -224,6 +233,20 @@ mod tests {
         for query in ["?sslmode=verify-ca", "?sslmode=prefer", "?sslrootcert=/ca.pem", "?sslmode=require&sslrootcert=/ca.pem"] {
             assert!(read(query).unwrap_err().contains("sslmode"), "{query}");
         }
+    }
+
+    #[test]
+    fn an_address_that_may_say_elsewhere_how_it_is_to_be_trusted_is_refused_and_its_password_is_not_said() {
+        for address in [
+            "host=db password=secret sslmode=require",
+            "postgres://u:secret?@h/d?sslmode=require",
+            "postgres://u:secret@h/d?ssl%6Dode=require",
+        ] {
+            let refused = Address::read(address).map(|_| ()).unwrap_err().to_string();
+            assert!(refused.contains("the database's address") && refused.contains("sslmode") && !refused.contains("secret"), "{refused}");
+        }
+        assert!(Address::read("host=db").map(|_| ()).unwrap_err().to_string().contains("postgres://user:password@host"));
+        assert!(Address::read("postgresql://u:secret%3F@h/d?sslmode=require").is_ok());
     }
 
     #[test]

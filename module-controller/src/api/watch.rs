@@ -26,7 +26,7 @@ use super::{
     status::Refusal,
     table,
 };
-use crate::store::{Event, Watch};
+use crate::store::{Told, Watch};
 
 /// How long a client may leave a full buffer alone.
 const SLOW: Duration = Duration::from_secs(60);
@@ -40,7 +40,7 @@ const LASTS: Duration = Duration::from_secs(1_800);
 /// Where changes come from.
 enum Source {
     Store(Watch),
-    Events(broadcast::Receiver<Arc<Event>>),
+    Events(broadcast::Receiver<Told>),
     /// Nothing changes there.
     Still,
 }
@@ -68,8 +68,8 @@ impl Source {
                 Some(delta.collect())
             }
             Self::Events(events) => {
-                let event = events.recv().await.ok()?;
-                let before = (event.count > 1).then(|| Item::Event(Arc::clone(&event)));
+                let Told { event, before } = events.recv().await.ok()?;
+                let before = before.map(Item::Event);
                 Some(vec![Delta { revision: event.revision, before, after: Item::Event(event), removed: false }])
             }
             Self::Still => std::future::pending().await,
@@ -266,4 +266,25 @@ fn line(what: &str, object: &Value) -> Vec<u8> {
     let mut line = serde_json::to_vec(&json!({"type": what, "object": object})).unwrap_or_default();
     line.push(b'\n');
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use fleet::resource::{Base, Document, Time};
+
+    use super::*;
+    use crate::store::{Event, Memory, Severity, Store};
+
+    #[tokio::test]
+    async fn an_event_is_new_to_watchers_however_often_it_was_said_before_it_was_told() {
+        let store = Memory::simulated(1, || Time(0));
+        let mut source = Source::Events(store.telling().await.unwrap().later);
+        let said = Event::new(&Document::Base(Base::default()), Severity::Normal, "Joined", "it came", Time(0));
+        let mut known = Vec::new();
+        for times in [3, 1] {
+            store.tell(vec![said.clone(); times]).await.unwrap();
+            known.extend(source.next(Target::Events).await.unwrap().iter().map(|delta| delta.before.is_some()));
+        }
+        assert_eq!(known, [false, true]);
+    }
 }

@@ -90,17 +90,17 @@ mod tests {
         let keeping = tokio::spawn(events.clone().keep(Arc::clone(&store), end.clone()));
         let mut later = store.telling().await.unwrap().later;
         events.say(event("first", 0));
-        assert_eq!(later.recv().await.unwrap().message, "first");
+        assert_eq!(later.recv().await.unwrap().event.message, "first");
         let begun = tokio::time::Instant::now();
         for _ in 0..3 {
             events.say(event("again", 0));
         }
-        let again = later.recv().await.unwrap();
+        let again = later.recv().await.unwrap().event;
         assert_eq!((again.message.as_str(), again.count, begun.elapsed() >= GATHERED), ("again", 3, true));
         events.say(event("last", 0));
         end.cancel();
         keeping.await.unwrap();
-        assert_eq!(later.try_recv().unwrap().message, "last");
+        assert_eq!(later.try_recv().unwrap().event.message, "last");
     }
 
     #[test]

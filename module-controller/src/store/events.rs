@@ -125,7 +125,16 @@ pub struct Telling {
     /// The number of the latest telling.
     pub revision: Revision,
     /// Each later telling, in order. Ends or complains where the listener falls too far behind.
-    pub later: broadcast::Receiver<Arc<Event>>,
+    pub later: broadcast::Receiver<Told>,
+}
+
+/// A telling of one event.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// As it is now.
+    pub event: Arc<Event>,
+    /// As it was, where it was kept before: how often it was said does not tell, for it may be said several times before it is first told.
+    pub before: Option<Arc<Event>>,
 }
 
 /// The events that are kept.
@@ -137,7 +146,7 @@ pub(super) struct Chronicle {
     revision: Revision,
     /// Up to this one all that are kept no more were told.
     oldest: Revision,
-    listeners: broadcast::Sender<Arc<Event>>,
+    listeners: broadcast::Sender<Told>,
 }
 
 impl Default for Chronicle {
@@ -185,11 +194,13 @@ impl Chronicle {
             }
             self.revision = event.revision;
             self.by_age.insert((event.revision, event.name.clone()));
-            if let Some(before) = self.by_name.insert(event.name.clone(), Arc::clone(&event)) {
+            let before = self.by_name.insert(event.name.clone(), Arc::clone(&event));
+            if let Some(before) = &before {
                 self.by_age.remove(&(before.revision, before.name.clone()));
             }
+            let before = before.filter(|before| !is_old(before, now));
             // Nobody may listen.
-            drop(self.listeners.send(event));
+            drop(self.listeners.send(Told { event, before }));
         }
         while let Some((revision, name)) = self.by_age.first() {
             let old = self.by_name.get(name).is_none_or(|event| is_old(event, now));
@@ -286,8 +297,21 @@ mod tests {
         let told = chronicle.decide(&[event("a", 0), event("b", 0)]);
         chronicle.take(told.clone(), Time(0));
         chronicle.take(told, Time(0));
-        let heard: Vec<_> = std::iter::from_fn(|| later.try_recv().ok()).map(|event| event.revision).collect();
+        let heard: Vec<_> = std::iter::from_fn(|| later.try_recv().ok()).map(|told| told.event.revision).collect();
         assert_eq!(heard, [2, 3]);
+    }
+
+    #[test]
+    fn who_listens_is_told_whether_it_was_kept_before_however_often_it_was_said() {
+        let hour = u64::try_from(KEPT_FOR.as_millis()).unwrap();
+        let mut chronicle = Chronicle::default();
+        let mut later = chronicle.telling(Time(0)).later;
+        tell(&mut chronicle, &[event("a", 0), event("a", 0), event("a", 0)]);
+        tell(&mut chronicle, &[event("a", 1)]);
+        tell(&mut chronicle, &[event("a", hour + 2)]);
+        let heard: Vec<_> =
+            std::iter::from_fn(|| later.try_recv().ok()).map(|told| (told.event.count, told.before.map(|before| before.count))).collect();
+        assert_eq!(heard, [(3, None), (4, Some(3)), (5, None)], "the last time it had been too old to be shown");
     }
 
     #[test]

@@ -175,7 +175,7 @@ fn what_one_controller_tells_every_other_tells_too_with_the_same_numbers() {
         let (store, other) = (Postgres::connect(&database.url()).await.unwrap(), Postgres::connect(&database.url()).await.unwrap());
         let mut later = other.telling().await.unwrap().later;
         tell(&store, &["it runs"]).await;
-        assert_eq!(later.recv().await.unwrap().count, 1);
+        assert_eq!(later.recv().await.unwrap().event.count, 1);
         tell(&other, &["it runs"]).await;
         assert_eq!((told(&store).await, told(&other).await), (vec![("it runs".to_owned(), 2)], vec![("it runs".to_owned(), 2)]));
         let third = Postgres::connect(&database.url()).await.unwrap();

@@ -403,7 +403,7 @@ mod promises {
         let mut kept: Vec<_> = telling.events.iter().map(|event| (event.message.as_str(), event.count)).collect();
         kept.sort_unstable();
         assert_eq!(kept, [("it \0 stopped", 1), ("it runs", 3)]);
-        let heard: Vec<_> = std::iter::from_fn(|| later.try_recv().ok()).collect();
+        let heard: Vec<_> = std::iter::from_fn(|| later.try_recv().ok()).map(|told| told.event).collect();
         assert_eq!(heard.iter().map(|event| event.revision).collect::<Vec<_>>(), (1..=3).map(|n| before.revision + n).collect::<Vec<_>>());
         assert_eq!(heard.last().map(|event| (event.count, event.revision)), Some((3, telling.revision)));
         assert_eq!(everything(&*place.store).await.revision, 1, "no document has changed");

@@ -10,12 +10,12 @@ use std::{
 use tokio::{sync::Notify, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{Event, Store};
+use crate::store::{Event, MAX_TOLD, Store};
 
 /// How long events are gathered; what was said since is lost with a process that is killed.
 const GATHERED: Duration = Duration::from_secs(1);
-/// The most that wait while the store does not take them; what comes beyond that is only in the log.
-const WAITING: usize = 4_096;
+/// The most that wait while the store does not take them, as they are all told at once; what comes beyond that is only in the log.
+const WAITING: usize = MAX_TOLD;
 
 /// Where the engine says what happens. Clones say it in the same place.
 #[derive(Debug, Clone, Default)]

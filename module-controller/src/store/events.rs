@@ -18,8 +18,10 @@ use super::{Revision, StoreError};
 const KEPT: usize = 4_096;
 /// How long one is kept after it was last heard of: as long as Kubernetes keeps its own.
 const KEPT_FOR: Duration = Duration::from_hours(1);
-/// How many changes a watcher may be behind.
-const BEHIND: usize = 1_024;
+/// The most events that anybody has the store tell in one go.
+pub const MAX_TOLD: usize = 4_096;
+/// How many changes a watcher may be behind: all of a telling, and as many again, as tellings come in one go.
+const BEHIND: usize = 2 * MAX_TOLD;
 /// The number before the first one's. Not 0, which clients of Kubernetes understand as "any".
 pub(super) const NONE_YET: Revision = 1;
 
@@ -312,6 +314,15 @@ mod tests {
         let heard: Vec<_> =
             std::iter::from_fn(|| later.try_recv().ok()).map(|told| (told.event.count, told.before.map(|before| before.count))).collect();
         assert_eq!(heard, [(3, None), (4, Some(3)), (5, None)], "the last time it had been too old to be shown");
+    }
+
+    #[test]
+    fn the_largest_telling_leaves_nobody_behind_who_listens() {
+        let mut chronicle = Chronicle::default();
+        let mut later = chronicle.telling(Time(0)).later;
+        tell(&mut chronicle, &[event("it runs", 0)]);
+        tell(&mut chronicle, &(0..MAX_TOLD).map(|number| event(&number.to_string(), 0)).collect::<Vec<_>>());
+        assert_eq!(std::iter::from_fn(|| later.try_recv().ok()).count(), 1 + MAX_TOLD);
     }
 
     #[test]

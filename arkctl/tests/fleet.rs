@@ -404,6 +404,8 @@ fn a_rollout_is_held_given_up_and_begun_anew_by_fields_of_the_spec() {
     assert!(!controller.deployment().spec.paused);
     assert_eq!(controller.done(&["rollout", "restart", "shop"]), "shop restarts: orders:1.0.0\n");
     assert!(!controller.deployment().spec.restarted_at.is_empty());
+    assert_eq!(controller.done(&["rollout", "rebalance", "shop"]), "shop: its instances move where another base suits better\n");
+    assert!(!controller.deployment().spec.rebalanced_at.is_empty());
     let output = controller.run(&["rollout", "confirm", "shop"]);
     assert_eq!(code(&output), 1);
     assert!(stderr(&output).contains("nothing of shop waits to be confirmed"), "{}", stderr(&output));

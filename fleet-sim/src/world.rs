@@ -466,7 +466,7 @@ impl Simulation {
         if deployment.metadata.is_going() {
             return;
         }
-        match self.rng.u32(0..11) {
+        match self.rng.u32(0..12) {
             0..=2 => self.new_version(&mut deployment, false),
             3 => deployment.spec.replicas = self.rng.i32(-1..=6),
             4 => deployment.spec.paused = !deployment.spec.paused,
@@ -475,6 +475,7 @@ impl Simulation {
             7 => deployment.spec.restarted_at = self.now.to_string(),
             8 => deployment.spec.confirm_batch_num = self.rng.u32(0..5),
             9 => deployment.metadata.deletion_timestamp = Some(Time(self.now)),
+            10 => deployment.spec.rebalanced_at = self.now.to_string(),
             _ => return self.change_base(),
         }
         self.commit(vec![Write::Update(Document::ModuleDeployment(deployment))]);

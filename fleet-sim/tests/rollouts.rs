@@ -8,7 +8,9 @@ use ark_model::Reason;
 use common::{condition, progress, running};
 use fleet::{
     Command,
-    resource::{BatchProgress, CanaryStep, IntOrPercent, ModuleDeployment, Phase, Progress, RollbackTo, Truth, UpgradePolicy},
+    resource::{
+        BatchProgress, CanaryStep, IntOrPercent, ModuleDeployment, Phase, Progress, RollbackTo, SchedulingPolicy, Truth, UpgradePolicy,
+    },
 };
 use fleet_sim::Scenario;
 
@@ -511,4 +513,59 @@ fn scaling_goes_in_batches_too_and_to_nothing() {
     assert_eq!(scenario.count("shop:1.0.0"), 1);
     scenario.change("shop", |shop| shop.spec.confirm_batch_num = 2);
     assert_eq!((scenario.count("shop:1.0.0"), progress(&scenario, "shop")), (0, Progress::Completed));
+}
+
+#[test]
+fn instances_move_to_bases_that_suit_better_only_where_that_is_asked_for() {
+    let mut scenario = Scenario::new(3, 10);
+    for base in ["base-1", "base-2"] {
+        scenario.change_base(base, |base| base.unschedulable = true);
+    }
+    let names = ["a", "b", "c", "d", "e", "f"];
+    for name in names {
+        scenario.create(Scenario::deployment(name, 1, "v1"));
+    }
+    for base in ["base-1", "base-2"] {
+        scenario.change_base(base, |base| base.unschedulable = false);
+    }
+    scenario.pass(600);
+    let on = |scenario: &Scenario| [0, 1, 2].map(|base| scenario.serving(base).len());
+    assert_eq!(on(&scenario), [6, 0, 0], "nothing moves by itself");
+    for name in names {
+        scenario.watch(name);
+        scenario.change(name, |deployment| deployment.spec.rebalanced_at = "now".into());
+        let status = scenario.get(name).status;
+        assert_eq!((status.rebalanced_at.as_str(), status.release_status.progress), ("now", Progress::Completed));
+        assert_eq!(scenario.seen().0, 1, "{name} serves all the while");
+    }
+    assert_eq!(on(&scenario), [2, 2, 2]);
+    // Asked for again, it finds nothing to do; a policy that packs moves all of one deployment together with others.
+    for name in names {
+        scenario.change(name, |deployment| deployment.spec.rebalanced_at = "again".into());
+    }
+    assert_eq!(on(&scenario), [2, 2, 2]);
+    for name in names {
+        scenario.change(name, |deployment| {
+            deployment.spec.scheduling_strategy.scheduling_policy = SchedulingPolicy::Stacking;
+            deployment.spec.rebalanced_at = "packed".into();
+        });
+    }
+    let mut packed = on(&scenario);
+    packed.sort_unstable();
+    assert_eq!(packed, [0, 0, 6]);
+}
+
+#[test]
+fn an_instance_that_nothing_takes_after_all_stays_where_it_is() {
+    let mut scenario = Scenario::new(2, 10);
+    scenario.change_base("base-1", |base| base.unschedulable = true);
+    for name in ["a", "b", "c"] {
+        scenario.create(Scenario::deployment(name, 1, "v1"));
+    }
+    scenario.change_base("base-1", |base| base.unschedulable = false);
+    // The base goes in the very moment in which the instance is to move there.
+    scenario.edit("a", |deployment| deployment.spec.rebalanced_at = "now".into());
+    scenario.edit_base("base-1", |base| base.unschedulable = true);
+    scenario.settle();
+    assert_eq!((scenario.serving(0).len(), scenario.get("a").status.rebalanced_at.as_str()), (3, "now"));
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use ark_model::report::Room;
 
 use crate::{
-    resource::{Base, Key, ModuleDeployment, SchedulingPolicy, TemplateSpec, label},
+    resource::{Base, Key, Module, ModuleDeployment, SchedulingPolicy, Selector, TemplateSpec, label},
     world::World,
 };
 
@@ -148,29 +148,45 @@ fn needs(template: &TemplateSpec) -> impl Iterator<Item = (Room, u64)> {
 /// The bases that take one more instance, the one to go to first at the front.
 #[must_use]
 pub fn candidates(world: &World, deployment: &ModuleDeployment, template: &TemplateSpec) -> Vec<Key> {
-    let strategy = &deployment.spec.scheduling_strategy;
     let bases = world.bases_in(&deployment.metadata.namespace).filter(|base| takes(world, deployment, template, base).is_ok());
-    let mut ranked: Vec<_> = bases
-        .map(|base| {
-            let chosen = |selector: &Option<crate::resource::Selector>| {
-                selector.as_ref().is_some_and(|selector| selector.matches(&base.metadata.labels))
-            };
-            let key = base.metadata.key();
-            let count = i64::try_from(world.count_on(&key)).unwrap_or(i64::MAX);
-            let rank = match strategy.scheduling_policy {
-                SchedulingPolicy::Scatter => count,
-                SchedulingPolicy::Stacking => -count,
-            };
-            ((chosen(&strategy.avoid), !chosen(&strategy.prefer), rank), key)
-        })
-        .collect();
+    let mut ranked: Vec<_> = bases.map(|base| (standing(world, deployment, base, 0), base.metadata.key())).collect();
     ranked.sort();
     ranked.into_iter().map(|(_, key)| key).collect()
 }
 
+/// Of `instances` the one on the base that suits least, if another base suits better.
+#[must_use]
+pub(crate) fn misplaced<'a>(
+    world: &World,
+    deployment: &ModuleDeployment,
+    template: &TemplateSpec,
+    instances: impl Iterator<Item = &'a Module>,
+) -> Option<&'a Module> {
+    let best = candidates(world, deployment, template).into_iter().next()?;
+    let best = standing(world, deployment, world.base(&best)?, 0);
+    let placed = instances.filter_map(|instance| {
+        let base = world.base(&Key::new(instance.metadata.namespace.clone(), instance.spec.base_name.clone()))?;
+        Some((standing(world, deployment, base, 1), instance))
+    });
+    let (worst, instance) = placed.max_by(|(a, _), (b, _)| a.cmp(b))?;
+    (best < worst).then_some(instance)
+}
+
+/// How well `base` suits, without so many of its instances: less is better.
+fn standing(world: &World, deployment: &ModuleDeployment, base: &Base, without: i64) -> (bool, bool, i64) {
+    let strategy = &deployment.spec.scheduling_strategy;
+    let chosen = |selector: &Option<Selector>| selector.as_ref().is_some_and(|selector| selector.matches(&base.metadata.labels));
+    let count = i64::try_from(world.count_on(&base.metadata.key())).unwrap_or(i64::MAX) - without;
+    let rank = match strategy.scheduling_policy {
+        SchedulingPolicy::Scatter => count,
+        SchedulingPolicy::Stacking => -count,
+    };
+    (chosen(&strategy.avoid), !chosen(&strategy.prefer), rank)
+}
+
 /// Which of several instances goes first where there are too many: the smallest.
 #[must_use]
-pub fn goes_first(world: &World, deployment: &ModuleDeployment, instance: &crate::resource::Module) -> (bool, bool, i64, String) {
+pub fn goes_first(world: &World, deployment: &ModuleDeployment, instance: &Module) -> (bool, bool, i64, String) {
     let key = Key::new(instance.metadata.namespace.clone(), instance.spec.base_name.clone());
     let ready = instance.status.status.is_ready();
     let stays = world.base(&key).is_some_and(|base| base.is_ready() && !base.spec.unschedulable && !base.spec.drain);
@@ -204,7 +220,7 @@ pub fn obstacles(world: &World, deployment: &ModuleDeployment, template: &Templa
 
 /// Whether an instance is away for good as far as can be told: its base is gone, or has been silent for too long.
 #[must_use]
-pub fn is_lost(world: &World, instance: &crate::resource::Module, now: crate::resource::Time, patience: std::time::Duration) -> bool {
+pub fn is_lost(world: &World, instance: &Module, now: crate::resource::Time, patience: std::time::Duration) -> bool {
     let key = Key::new(instance.metadata.namespace.clone(), instance.spec.base_name.clone());
     let Some(base) = world.base(&key) else { return true };
     let silent_since = base.ready().filter(|_| !base.is_ready()).and_then(|ready| ready.last_transition_time);

@@ -44,6 +44,8 @@ enum Command {
     History(history::Args),
     /// Install the same module anew on every base, batch by batch.
     Restart(Restart),
+    /// Move instances to the bases where they would go now.
+    Rebalance(Rebalance),
 }
 
 #[derive(Debug, clap::Args)]
@@ -148,6 +150,19 @@ struct Restart {
     asked: Where,
 }
 
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Nothing moves by itself when bases come, or have room again. One instance after the other comes up on a base that
+suits better, by `schedulingStrategy`, and goes from its own once the new one is ready.
+
+Example:
+  arkctl rollout rebalance shop && arkctl get mod")]
+struct Rebalance {
+    /// The deployment.
+    deployment: String,
+    #[command(flatten)]
+    asked: Where,
+}
+
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Error> {
     match &args.command {
         Command::Status(args) => status(args, context),
@@ -158,6 +173,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Error> {
         Command::Abort(args) => act(context, &args.asked, &args.deployment, Action::Abort),
         Command::Undo(args) => undo(args, context),
         Command::Restart(args) => restart(args, context),
+        Command::Rebalance(args) => rebalance(args, context),
     }
 }
 
@@ -222,6 +238,13 @@ fn restart(args: &Restart, context: &Context) -> Result<(), Error> {
     context.output.result(&after, |after| {
         format!("{} restarts: {}:{}\n", after.metadata.name, after.spec.template.spec.module.name, after.spec.template.spec.module.version)
     })
+}
+
+fn rebalance(args: &Rebalance, context: &Context) -> Result<(), Error> {
+    let fleet = context.fleet(&args.asked)?;
+    let now = humantime::format_rfc3339_millis(std::time::SystemTime::now()).to_string();
+    let after: ModuleDeployment = fleet.merge(&path(&fleet, &args.deployment), &json!({"spec": {"rebalancedAt": now}}))?;
+    context.output.result(&after, |after| format!("{}: its instances move where another base suits better\n", after.metadata.name))
 }
 
 /// How a rollout stands, for programs.

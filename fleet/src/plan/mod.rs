@@ -1,11 +1,12 @@
 //! What to write next about one deployment: a function of the world and the time.
 //!
 //! A plan goes as far as what is known allows, and is made again when that changes; made twice of the same world, it is the same.
-//! `instances` decides which instances come and go, `progress` how far the rollout is; here is the frame: revisions, commands,
+//! `instances` decides which instances come and go, `progress` how far the rollout is, `rebalance` which move; here is the frame: revisions, commands,
 //! what is said of it all.
 
 mod instances;
 mod progress;
+mod rebalance;
 mod tell;
 
 pub(crate) use progress::is_permanent;
@@ -74,7 +75,7 @@ struct Instance<'a> {
     going: bool,
     /// Its base is gone, or silent for too long.
     lost: bool,
-    /// Its base gives its modules away.
+    /// Its base gives its modules away, or it alone moves to another one.
     draining: bool,
     ready: bool,
     /// Ready for long enough.
@@ -116,7 +117,7 @@ impl<'a> Planner<'a> {
                     set: module.metadata.label(label::MODULE_REPLICASET).unwrap_or_default(),
                     going: module.metadata.is_going(),
                     lost: placement::is_lost(world, module, now, settings.patience),
-                    draining: base.is_some_and(|base| base.spec.drain),
+                    draining: rebalance::moves(module) || base.is_some_and(|base| base.spec.drain),
                     ready,
                     available: ready && module.status.ready_since.is_some_and(|since| since.elapsed(now) >= soak),
                 }
@@ -137,6 +138,7 @@ impl<'a> Planner<'a> {
         let aim = self.aim(update, desired);
         self.reconcile(&aim);
         self.advance(update, &aim);
+        self.rebalance(update);
         self.tell(update, &aim);
         self.ripen();
     }
@@ -240,6 +242,9 @@ impl<'a> Planner<'a> {
         module.metadata.annotations.clone_from(&set.spec.template.metadata.annotations);
         module.metadata.labels.insert(label::MODULE_REPLICASET.to_owned(), set.metadata.name.clone());
         module.metadata.labels.insert(label::BASE_NAME.to_owned(), base.to_owned());
+        if self.is_rebalancing() {
+            module.metadata.annotations.insert(rebalance::REBALANCED_AT.to_owned(), self.next.spec.rebalanced_at.clone());
+        }
         module.metadata.finalizers = vec![FINALIZER.to_owned()];
         module.metadata.owner_references = vec![OwnerReference {
             api_version: crate::resource::API_VERSION.to_owned(),

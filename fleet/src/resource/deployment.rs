@@ -59,6 +59,9 @@ pub struct DeploymentSpec {
     /// Any text; another one is another revision, which installs the same module anew.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub restarted_at: String,
+    /// Any text; another one moves instances, one after the other, to the bases where they would go now. Nothing moves unless asked.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub rebalanced_at: String,
 }
 
 /// The revision to return to.
@@ -338,6 +341,9 @@ pub struct DeploymentStatus {
     pub collision_count: Option<i32>,
     /// How many instances are wanted, with -1 resolved.
     pub desired_replicas: u32,
+    /// The `rebalancedAt` that has been done: every instance is where it would have gone then.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub rebalanced_at: String,
     /// One of each type: `Available`, `Progressing`, `ReplicaFailure`.
     pub conditions: Vec<Condition>,
     /// The rollout.

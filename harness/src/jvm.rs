@@ -347,7 +347,7 @@ impl JvmBase {
     ///
     /// # Errors
     /// Where it does not.
-    pub fn end(self) -> Result<std::process::ExitStatus, Error> {
+    pub fn end(self) -> Result<ExitStatus, Error> {
         self.base.end()
     }
 

@@ -59,11 +59,10 @@ pub fn attach(launcher: String, node: String) -> Result<()> {
         return Ok(());
     }
     let mut arguments = vec![OsString::from("nodejslet")];
-    for (variable, option) in
-        [("ARKLET_GATEWAY", format!("--gateway={}", options::GATEWAY_BESIDE)), ("NODEJSLET_NODE", format!("--node={node}"))]
-    {
+    let unless_said = [("ARKLET_GATEWAY", "--gateway", options::GATEWAY_BESIDE.to_owned()), ("NODEJSLET_NODE", "--node", node)];
+    for (variable, option, value) in unless_said {
         if std::env::var_os(variable).is_none() {
-            arguments.push(option.into());
+            arguments.extend([OsString::from(option), value.into()]);
         }
     }
     let Wanted { options, settings } = options::read(arguments).map_err(refused)?;

@@ -12,7 +12,7 @@ use ark_model::Activation;
 use clap::{Parser, ValueEnum};
 use daemon::{Problem, tls};
 use http::{HeaderValue, Uri};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::ServerConfig;
 
 use crate::{
     Agent, Builder, Identity,
@@ -274,15 +274,7 @@ impl Options {
             (None, Some(file)) => Some(Token::InFile(file.clone())),
             (None, None) => None,
         };
-        let roots = match &self.controller_ca {
-            Some(path) => tls::roots(path)?,
-            None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
-        };
-        let tls = ClientConfig::builder_with_provider(tls::provider())
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let tls = tls::client(self.controller_ca.as_deref())?;
         let identity = HeaderValue::from_str(identity)
             .map_err(|_| format!("a controller cannot be told the identity {identity:?}; give another --base-name"))?;
         Ok(Some(tunnel::Settings { controllers: self.controller.clone(), token, tls: Arc::new(tls), identity }))

@@ -3,7 +3,7 @@
 use std::{fs, path::Path, sync::Arc};
 
 use rustls::{
-    RootCertStore, ServerConfig,
+    ClientConfig, RootCertStore, ServerConfig,
     crypto::{CryptoProvider, ring},
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::WebPkiClientVerifier,
@@ -33,6 +33,20 @@ pub fn server(certificate: &Path, key: &Path, authority: Option<&Path>) -> Resul
     Ok(Arc::new(config))
 }
 
+/// A client that believes servers with a certificate of `authority` (PEM), or else of a public one.
+///
+/// # Errors
+/// Where the file cannot be read, or has no certificate.
+pub fn client(authority: Option<&Path>) -> Result<ClientConfig, Problem> {
+    let roots = match authority {
+        Some(path) => roots(path)?,
+        None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
+    };
+    let builder =
+        ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
 /// The cryptography of all our connections.
 #[must_use]
 pub fn provider() -> Arc<CryptoProvider> {
@@ -40,10 +54,7 @@ pub fn provider() -> Arc<CryptoProvider> {
 }
 
 /// The authorities in a file (PEM).
-///
-/// # Errors
-/// Where it cannot be read, or has none.
-pub fn roots(path: &Path) -> Result<RootCertStore, Problem> {
+fn roots(path: &Path) -> Result<RootCertStore, Problem> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(path)? {
         roots.add(certificate).map_err(|error| format!("{}: {error}", path.display()))?;

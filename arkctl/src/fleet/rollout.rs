@@ -231,20 +231,30 @@ fn undo(args: &Undo, context: &Context) -> Result<(), Error> {
     context.output.result(&after, |_| back)
 }
 
-fn restart(args: &Restart, context: &Context) -> Result<(), Error> {
-    let fleet = context.fleet(&args.asked)?;
+/// Has something done by writing the time into a field of the spec: another text than before asks for it.
+fn ask_now(
+    context: &Context,
+    asked: &Where,
+    deployment: &str,
+    field: &str,
+    said: impl FnOnce(&ModuleDeployment) -> String,
+) -> Result<(), Error> {
+    let fleet = context.fleet(asked)?;
     let now = humantime::format_rfc3339_millis(std::time::SystemTime::now()).to_string();
-    let after: ModuleDeployment = fleet.merge(&path(&fleet, &args.deployment), &json!({"spec": {"restartedAt": now}}))?;
-    context.output.result(&after, |after| {
+    let after: ModuleDeployment = fleet.merge(&path(&fleet, deployment), &json!({"spec": {field: now}}))?;
+    context.output.result(&after, said)
+}
+
+fn restart(args: &Restart, context: &Context) -> Result<(), Error> {
+    ask_now(context, &args.asked, &args.deployment, "restartedAt", |after| {
         format!("{} restarts: {}:{}\n", after.metadata.name, after.spec.template.spec.module.name, after.spec.template.spec.module.version)
     })
 }
 
 fn rebalance(args: &Rebalance, context: &Context) -> Result<(), Error> {
-    let fleet = context.fleet(&args.asked)?;
-    let now = humantime::format_rfc3339_millis(std::time::SystemTime::now()).to_string();
-    let after: ModuleDeployment = fleet.merge(&path(&fleet, &args.deployment), &json!({"spec": {"rebalancedAt": now}}))?;
-    context.output.result(&after, |after| format!("{}: its instances move where another base suits better\n", after.metadata.name))
+    ask_now(context, &args.asked, &args.deployment, "rebalancedAt", |after| {
+        format!("{}: its instances move where another base suits better\n", after.metadata.name)
+    })
 }
 
 /// How a rollout stands, for programs.

@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     fs::{self, File},
-    io::{self, Read, Write},
+    io::{self, BufReader, Read, Write},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{
@@ -23,6 +23,8 @@ use super::{Bounds, Pack};
 /// An install has just found its package, or is about to: the bound on what is unused takes only what is older.
 const JUST_COME: Duration = Duration::from_secs(60);
 
+/// How much of a file is read at a time.
+const PIECE: usize = 256 << 10;
 /// How many files are remembered.
 const MAX_READ: usize = 1_024;
 /// The system's clock for files moves on within this time: two changes inside of it may look like one.
@@ -105,7 +107,7 @@ impl Store {
     pub(crate) fn take_in(&self, path: &Path) -> Result<Package, Failure> {
         let unreadable =
             |error: &io::Error| Failure::new(Reason::FetchFailed, format!("could not read the package at {}: {error}", path.display()));
-        let mut file = File::open(path).map_err(|error| unreadable(&error))?;
+        let file = File::open(path).map_err(|error| unreadable(&error))?;
         let metadata = file.metadata().map_err(|error| unreadable(&error))?;
         if !metadata.is_file() {
             return Err(unreadable(&io::Error::other("it is no regular file")));
@@ -116,19 +118,8 @@ impl Store {
         if let Some(package) = known.map(|sha256| self.find(&sha256)).transpose()?.flatten() {
             return Ok(package);
         }
-        let mut incoming = self.incoming()?;
-        let mut refused = None;
-        let read = each_piece(&mut file, &mut vec![0; 256 << 10], |piece| {
-            incoming.write(piece).map_err(|failure| {
-                refused = Some(failure);
-                io::Error::other("refused")
-            })
-        });
-        let package = match (read, refused) {
-            (Ok(()), _) => incoming.finish()?,
-            (Err(_), Some(failure)) => return Err(failure),
-            (Err(error), None) => return Err(unreadable(&error)),
-        };
+        let mut file = BufReader::with_capacity(PIECE, file);
+        let package = self.take_all(|incoming| io::copy(&mut file, incoming).map(drop), |error| unreadable(&error))?;
         // What was read is what the file was then only if it still is.
         if let Some(unchanged) = unchanged.filter(|file| fs::metadata(path).is_ok_and(|now| Unchanged::of(&now) == Some(*file))) {
             let mut read = self.read();
@@ -142,14 +133,23 @@ impl Store {
 
     /// Takes in the folder at `path`, as `pack` makes a package of it.
     pub(crate) fn take_in_folder(&self, path: &Path, pack: Pack) -> Result<Package, Failure> {
+        let no_package = |error| Failure::new(Reason::FetchFailed, format!("the folder {} is no package: {error}", path.display()));
+        self.take_all(|incoming| pack(path, incoming), no_package)
+    }
+
+    /// Takes in what `fill` writes; where that fails, and not for what the store says, it is a failure `of` its own.
+    fn take_all(
+        &self,
+        fill: impl FnOnce(&mut Pieces<'_, '_>) -> io::Result<()>,
+        of: impl FnOnce(io::Error) -> Failure,
+    ) -> Result<Package, Failure> {
         let mut incoming = self.incoming()?;
         let mut refused = None;
-        let mut writer = Pieces { incoming: &mut incoming, refused: &mut refused };
-        let packed = pack(path, &mut writer);
-        match (packed, refused) {
+        let filled = fill(&mut Pieces { incoming: &mut incoming, refused: &mut refused });
+        match (filled, refused) {
             (Ok(()), None) => incoming.finish(),
             (_, Some(failure)) => Err(failure),
-            (Err(error), None) => Err(Failure::new(Reason::FetchFailed, format!("the folder {} is no package: {error}", path.display()))),
+            (Err(error), None) => Err(of(error)),
         }
     }
 
@@ -313,15 +313,6 @@ fn head(path: &Path) -> io::Result<(Arc<[u8]>, u64)> {
     let mut head = Vec::with_capacity(HEAD_BYTES);
     file.take(HEAD_BYTES as u64).read_to_end(&mut head)?;
     Ok((head.into(), size))
-}
-
-fn each_piece(file: &mut File, buffer: &mut [u8], mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-    loop {
-        match file.read(buffer)? {
-            0 => return Ok(()),
-            read => take(buffer.get(..read).unwrap_or_default())?,
-        }
-    }
 }
 
 fn failed(what: &str, path: &Path, error: &io::Error) -> Failure {

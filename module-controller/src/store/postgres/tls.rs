@@ -13,7 +13,7 @@ use daemon::tls;
 use futures_util::future::BoxFuture;
 use percent_encoding::percent_decode_str;
 use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    ClientConfig, DigitallySignedStruct, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::CryptoProvider,
     pki_types::{CertificateDer, ServerName, UnixTime},
@@ -59,17 +59,11 @@ impl Address {
             ));
         }
         config.ssl_mode(if trust == Trust::Clear { SslMode::Disable } else { SslMode::Require });
-        let provider = tls::provider();
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
-        let builder = builder.with_safe_default_protocol_versions().map_err(|error| failed(error.to_string()))?;
-        let roots = match &trust {
-            Trust::Verified(Some(path)) => tls::roots(path).map_err(|problem| failed(format!("sslrootcert: {problem}")))?,
-            Trust::Verified(None) | Trust::Encrypted | Trust::Clear => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
-        };
-        let client = match trust {
-            Trust::Encrypted => builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider))).with_no_client_auth(),
-            Trust::Verified(_) | Trust::Clear => builder.with_root_certificates(roots).with_no_client_auth(),
-        };
+        let authority = if let Trust::Verified(authority) = &trust { authority.as_deref() } else { None };
+        let mut client = tls::client(authority).map_err(|problem| failed(format!("sslrootcert: {problem}")))?;
+        if trust == Trust::Encrypted {
+            client.dangerous().set_certificate_verifier(Arc::new(Anybody(tls::provider())));
+        }
         Ok(Self { config, tls: Tls(Arc::new(client)) })
     }
 }

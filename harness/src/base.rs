@@ -1,30 +1,25 @@
 //! A base as a process of its own.
 
 use std::{
-    io::{BufRead, BufReader},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
-use crate::{Error, api::Api, bin_dir};
+use crate::{Error, api::Api, bin_dir, program::Program};
 
 /// How long a base may take to listen, and to be ready.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How much of its log is kept.
-const KEPT_LINES: usize = 2_000;
 
 /// A base that runs. It is killed when this is dropped.
 pub struct Base {
-    child: Child,
+    program: Program,
     /// Its API.
     pub api: Api,
     /// Where its modules answer.
     pub gateway: SocketAddr,
     data: PathBuf,
-    log: Arc<Mutex<Vec<String>>>,
     /// Deleted with it.
     pub(crate) folder: Option<tempfile::TempDir>,
 }
@@ -78,30 +73,11 @@ impl Base {
     ///
     /// # Errors
     /// Where it ends, or says nothing.
-    pub fn spawn(mut command: Command, data: &Path) -> Result<Self, Error> {
-        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn()?;
-        let (up, is_up) = mpsc::channel();
-        let log = Arc::new(Mutex::new(Vec::new()));
-        let (stderr, kept) = (child.stderr.take().ok_or("no stderr")?, Arc::clone(&log));
-        std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                if let (Some(api), Some(gateway)) = (field(&line, "api="), field(&line, "gateway=")) {
-                    let _ = up.send((api, gateway));
-                }
-                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                if kept.len() < KEPT_LINES {
-                    kept.push(line);
-                }
-            }
-        });
-        let Ok((api, gateway)) = is_up.recv_timeout(PATIENCE) else {
-            let _ = child.kill();
-            let _ = child.wait();
-            let log = log.lock().unwrap_or_else(PoisonError::into_inner).join("\n");
-            return Err(format!("the base did not listen:\n{log}").into());
-        };
+    pub fn spawn(command: Command, data: &Path) -> Result<Self, Error> {
+        let addresses = |line: &str| Some((field(line, "api=")?, field(line, "gateway=")?));
+        let (program, (api, gateway)) = Program::start(command, PATIENCE, addresses)?;
         let api = Api::new(&format!("http://{api}"));
-        Ok(Self { child, api, gateway, data: data.to_owned(), log, folder: None })
+        Ok(Self { program, api, gateway, data: data.to_owned(), folder: None })
     }
 
     /// Waits until it is ready.
@@ -122,19 +98,19 @@ impl Base {
     /// Whether its process still runs.
     #[must_use]
     pub fn is_alive(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
+        self.program.is_alive()
     }
 
     /// Its process.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.program.pid()
     }
 
     /// What it wrote to its log so far.
     #[must_use]
     pub fn log(&self) -> String {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
+        self.program.log()
     }
 
     /// Its data directory.
@@ -145,8 +121,7 @@ impl Base {
 
     /// Kills it as `kill -9` does.
     pub fn kill(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.program.kill();
     }
 
     /// Asks it to end, and waits for that.
@@ -154,11 +129,11 @@ impl Base {
     /// # Errors
     /// Where it does not.
     pub fn end(mut self) -> Result<std::process::ExitStatus, Error> {
-        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
+        let asked = Command::new("kill").args(["-TERM", &self.program.pid().to_string()]).status()?;
         if !asked.success() {
             return Err("could not signal the base".into());
         }
-        Ok(self.child.wait()?)
+        self.program.wait()
     }
 
     /// Waits until it ends by itself.
@@ -166,8 +141,7 @@ impl Base {
     /// # Errors
     /// Where the operating system does not tell.
     pub fn wait(&mut self) -> Result<(), Error> {
-        self.child.wait()?;
-        Ok(())
+        self.program.wait().map(drop)
     }
 
     /// Processor time it has used so far, user and system together.
@@ -175,7 +149,7 @@ impl Base {
     /// # Errors
     /// Where the operating system does not tell.
     pub fn cpu_time(&self) -> Result<Duration, Error> {
-        cpu_time(self.child.id())
+        cpu_time(self.program.pid())
     }
 
     /// A field of `/proc/<pid>/status` in KiB, e.g. `VmRSS:` or `RssAnon:`.
@@ -183,7 +157,7 @@ impl Base {
     /// # Errors
     /// Where the operating system does not tell.
     pub fn memory_kib(&self, field: &str) -> Result<u64, Error> {
-        status(self.child.id(), field)
+        status(self.program.pid(), field)
     }
 }
 
@@ -212,10 +186,4 @@ pub fn cpu_time(pid: u32) -> Result<Duration, Error> {
 
 fn field(line: &str, name: &str) -> Option<SocketAddr> {
     line.split_whitespace().find_map(|word| word.strip_prefix(name))?.parse().ok()
-}
-
-impl Drop for Base {
-    fn drop(&mut self) {
-        self.kill();
-    }
 }

@@ -1,16 +1,14 @@
 //! The fleet's controller as a process of its own.
 
 use std::{
-    io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
 
-use crate::{Error, base::Base, bin_dir};
+use crate::{Error, base::Base, bin_dir, program::Program};
 
 /// How long it may take to listen, and how long what is waited for may take.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -18,10 +16,9 @@ const GROUP: &str = "/apis/serverless.alipay.com/v1alpha1/namespaces/default";
 
 /// A controller that runs. It is killed when this is dropped.
 pub struct Controller {
-    child: Child,
+    program: Program,
     /// Where its API is.
     pub url: String,
-    log: Arc<Mutex<Vec<String>>>,
     agent: ureq::Agent,
     data: PathBuf,
     folder: Option<tempfile::TempDir>,
@@ -46,26 +43,11 @@ impl Controller {
     pub fn start_in(data: &Path, listen: &str, arguments: &[&str]) -> Result<Self, Error> {
         let mut command = Command::new(bin_dir()?.join("module-controller"));
         command.arg("--data-dir").arg(data).args(["--listen", listen]).args(arguments);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).env("NO_COLOR", "1").spawn()?;
-        let (up, is_up) = mpsc::channel();
-        let log = Arc::new(Mutex::new(Vec::new()));
-        let (stderr, kept) = (child.stderr.take().ok_or("no stderr")?, Arc::clone(&log));
-        std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                if let Some(api) = line.split_whitespace().find_map(|word| word.strip_prefix("api=")) {
-                    let _ = up.send(api.to_owned());
-                }
-                kept.lock().unwrap_or_else(PoisonError::into_inner).push(line);
-            }
-        });
-        let Ok(api) = is_up.recv_timeout(PATIENCE) else {
-            let _ = child.kill();
-            let _ = child.wait();
-            let log = log.lock().unwrap_or_else(PoisonError::into_inner).join("\n");
-            return Err(format!("the controller did not listen:\n{log}").into());
-        };
+        command.stdout(Stdio::null()).env("NO_COLOR", "1");
+        let address = |line: &str| line.split_whitespace().find_map(|word| word.strip_prefix("api=")).map(str::to_owned);
+        let (program, api) = Program::start(command, PATIENCE, address)?;
         let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build();
-        Ok(Self { child, url: format!("http://{api}"), log, agent: config.into(), data: data.to_owned(), folder: None })
+        Ok(Self { program, url: format!("http://{api}"), agent: config.into(), data: data.to_owned(), folder: None })
     }
 
     /// The kubeconfig that it wrote.
@@ -83,13 +65,12 @@ impl Controller {
     /// What it wrote to its log so far.
     #[must_use]
     pub fn log(&self) -> String {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
+        self.program.log()
     }
 
     /// Kills it as `kill -9` does.
     pub fn kill(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.program.kill();
     }
 
     /// One resource, or with an empty name all of them, of the namespace `default`.
@@ -236,10 +217,4 @@ pub fn deployment(module: &str, version: &str, url: &str, batches: u32) -> Value
             "operationStrategy": {"batchCount": batches},
         },
     })
-}
-
-impl Drop for Controller {
-    fn drop(&mut self) {
-        self.kill();
-    }
 }

@@ -11,6 +11,7 @@ pub mod jvm;
 pub mod load;
 pub mod node;
 pub mod postgres;
+mod program;
 pub mod samples;
 
 /// Anything that went wrong, in words.

@@ -136,7 +136,7 @@ fn test(require_all: bool) -> Result<(), Error> {
     ensure_postgres()?;
     ensure_kubectl()?;
     if left_out.is_empty() {
-        command("cargo", &["test", "--workspace", "--release", "--locked"], &[])?;
+        command("cargo", &["test", "--workspace", "--release", "--locked", "--no-fail-fast"], &[])?;
     } else {
         test_without(&left_out)?;
     }
@@ -190,7 +190,7 @@ fn debian(package: &str, lacking: &str) -> Result<(), Error> {
 
 /// All tests but those whose file says that they need what is not there.
 fn test_without(left_out: &[LeftOut]) -> Result<(), Error> {
-    let mut arguments = vec!["test", "--workspace", "--release", "--locked", "--lib", "--bins", "--examples"];
+    let mut arguments = vec!["test", "--workspace", "--release", "--locked", "--no-fail-fast", "--lib", "--bins", "--examples"];
     let mut names = Vec::new();
     for member in std::fs::read_dir(harness::root())? {
         for file in std::fs::read_dir(member?.path().join("tests")).into_iter().flatten() {

@@ -274,8 +274,13 @@ public final class Module {
         return String.join("; ", causes.subList(0, Math.min(2, causes.size()))).replace('\n', ' ').replace('\r', ' ');
     }
 
+    /** The module of the code that runs on this thread; null where it is the base's. */
+    public static Module current() {
+        return ModuleLoader.current();
+    }
+
     /** The module of this loader; null where it is none's. */
-    public static Module of(ClassLoader loader) {
+    static Module of(ClassLoader loader) {
         for (; loader != null; loader = loader.getParent()) {
             if (loader instanceof ModuleLoader && ((ModuleLoader) loader).module != null) {
                 return ((ModuleLoader) loader).module;

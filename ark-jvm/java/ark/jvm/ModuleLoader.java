@@ -60,6 +60,11 @@ public final class ModuleLoader extends URLClassLoader {
         this.layer = layer;
     }
 
+    /** Whether what connects a module with its Spring can be common to all on this layer, as Spring is. */
+    private boolean hasSpring() {
+        return Native.find(classPath, "org.springframework.boot.SpringApplication") >= 0;
+    }
+
     /** The loader of the libraries behind this; null where there are none. */
     ModuleLoader layer() {
         return layer;
@@ -123,7 +128,10 @@ public final class ModuleLoader extends URLClassLoader {
         if (place.equals("ark.jvm")) {
             return Class.forName(name, false, ModuleLoader.class.getClassLoader());
         }
-        if (module != null && place.equals("ark.spring")) {
+        if (place.equals("ark.spring")) {
+            if (layer != null && layer.hasSpring()) {
+                return layer.loadClass(name);
+            }
             byte[] helper = Native.helper(name);
             if (helper != null) {
                 return define(name, helper, -1);

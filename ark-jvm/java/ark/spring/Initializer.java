@@ -14,7 +14,7 @@ public final class Initializer implements ApplicationContextInitializer<Configur
 
     @Override
     public void initialize(ConfigurableApplicationContext context) {
-        Module module = Module.of(Initializer.class.getClassLoader());
+        Module module = Module.current();
         if (module == null) {
             return;
         }

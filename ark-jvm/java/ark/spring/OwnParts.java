@@ -25,7 +25,7 @@ public final class OwnParts implements ApplicationListener<SpringApplicationEven
     @Override
     public void onApplicationEvent(SpringApplicationEvent event) {
         if (event instanceof ApplicationStartingEvent && event.getSpringApplication().getResourceLoader() == null) {
-            given = new DefaultResourceLoader(OwnParts.class.getClassLoader());
+            given = new DefaultResourceLoader(event.getSpringApplication().getClassLoader());
             event.getSpringApplication().setResourceLoader(given);
         } else if (event instanceof ApplicationEnvironmentPreparedEvent && event.getSpringApplication().getResourceLoader() == given) {
             forget(event.getSpringApplication());

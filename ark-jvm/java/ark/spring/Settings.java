@@ -27,7 +27,7 @@ public final class Settings implements EnvironmentPostProcessor, Ordered {
     }
 
     static void put(ConfigurableEnvironment environment) {
-        Module module = Module.of(Settings.class.getClassLoader());
+        Module module = Module.current();
         MutablePropertySources sources = environment.getPropertySources();
         if (module == null || sources.contains(OURS)) {
             return;

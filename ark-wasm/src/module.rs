@@ -141,7 +141,7 @@ impl Running<Endpoint> for Served {
                 let message = format!("{} did not answer its probe at {path}: {problem}", self.module.spec.id);
                 Failure::new(Reason::ProbeFailed, message)
             };
-            let answer = gateway::probe(&*self.endpoint, path).await.map_err(failed)?;
+            let answer = gateway::probe(&*self.endpoint, http::Request::get(path)).await.map_err(failed)?;
             if answer.status().as_u16() < 400 {
                 return Ok(());
             }

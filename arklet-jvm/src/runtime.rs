@@ -496,10 +496,7 @@ impl Prepared<Endpoint> for Ready {
             let Some(vital) = abandoned.0.take() else { return Err(failed("it was given up".to_owned())) };
             look.web = server.told(&up);
             // Most of what was read of the jars to start it is not looked at again.
-            let paths = [Some(vital.own.get()), vital.leased.as_ref().map(|leased| leased.layer.path.get())];
-            for shelved in paths.into_iter().flatten().filter_map(shelf::get) {
-                shelved.path.rest();
-            }
+            vital.paths().for_each(|shelved| shelved.path.rest());
             base::rest();
             served::give_back_soon();
             Ok(Started { running: Box::new(Served::new(vital, look, &up)), refined: None })

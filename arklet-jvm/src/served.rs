@@ -16,7 +16,7 @@ use ark_model::{
     order::Resource,
 };
 use futures_util::future::BoxFuture;
-use gateway::{Endpoint, Place, Proxy};
+use gateway::{Endpoint, Proxy};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::{
@@ -29,7 +29,7 @@ use crate::{
     modules::{Number, Up},
     proxy::{Joined, Silent},
     runtime::Leased,
-    shelf::Handle,
+    shelf::{self, Handle, Place, Shelved},
     vm,
 };
 
@@ -47,6 +47,8 @@ pub(crate) const COLLECTED_HEAP_BYTES: u64 = 1 << 30;
 /// Up to so much of used heap it is looked by itself for what holds a module: the world stands still for a second or two, once.
 const SEARCHED_HEAP_BYTES: u64 = 48 << 20;
 const SEARCHED_OBJECTS: u64 = 1_000_000;
+/// A class that Spring Boot's Actuator has in each of its versions.
+const ACTUATOR: &str = "org.springframework.boot.actuate.endpoint.annotation.Endpoint";
 /// How long the VM may compile after a start.
 const COMPILED: Duration = Duration::from_secs(5);
 /// What a module gets to end when its start was given up.
@@ -71,21 +73,30 @@ pub(crate) struct Served {
     spec: Arc<ModuleSpec>,
     endpoint: Endpoint,
     has_server: bool,
+    has_actuator: bool,
     look: Look,
     vital: Mutex<Option<Vital>>,
     /// What the end of it left to tell.
     said: Mutex<String>,
 }
 
+/// A request that reaches what is at `path` in the server, and there nobody but it: asked whether other methods are allowed from the same
+/// origin, Spring runs no handler. One that nobody knows a path of would meet the application's own handlers of errors.
+fn quiet(path: &str) -> http::request::Builder {
+    let request = http::Request::options(path).header(http::header::ORIGIN, "http://localhost");
+    request.header(http::header::ACCESS_CONTROL_REQUEST_METHOD, "GET")
+}
+
 impl Served {
     pub(crate) fn new(vital: Vital, look: Look, up: &Up) -> Self {
         let endpoint: Endpoint = match (up.port, &up.key) {
             (0, _) => Arc::new(Silent),
-            (port, None) => Arc::new(Proxy::new(Place::port(port))),
+            (port, None) => Arc::new(Proxy::new(gateway::Place::port(port))),
             (port, Some(key)) => Arc::new(Joined::new(port, key)),
         };
         let spec = Arc::clone(&vital.spec);
-        Self { spec, endpoint, has_server: up.port != 0, look, vital: Mutex::new(Some(vital)), said: Mutex::default() }
+        let has_actuator = vital.paths().any(|path| !matches!(path.place_of(ACTUATOR), Place::Nowhere));
+        Self { spec, endpoint, has_server: up.port != 0, has_actuator, look, vital: Mutex::new(Some(vital)), said: Mutex::default() }
     }
 }
 
@@ -115,17 +126,14 @@ impl Running<Endpoint> for Served {
                 Failure::new(Reason::ProbeFailed, format!("{} did not answer its probe at {path}: {problem}", self.spec.id))
             };
             let prefix = if &*self.spec.context_path == "/" { "" } else { &*self.spec.context_path };
-            let (path, required) = match &self.spec.probe_path {
-                Some(path) => (format!("{prefix}{path}"), true),
-                // Where there is one; any answer of the server will do otherwise.
-                None => (format!("{prefix}/actuator/health"), false),
+            let (path, request): (_, fn(&str) -> _) = match self.has_actuator {
+                true => (format!("{prefix}/actuator/health"), |path| http::Request::get(path)),
+                false => (format!("{prefix}/"), quiet),
             };
-            let answer = gateway::probe(&*self.endpoint, &path).await;
+            let answer = gateway::probe(&*self.endpoint, request(&path)).await;
             let status = answer.map_err(|problem| failed(&path, problem))?.status();
-            if status.as_u16() < 400 || (!required && !status.is_server_error()) {
-                return Ok(());
-            }
-            Err(failed(&path, format!("status {status}")))
+            // Any answer of the server will do: it may be that nobody is let in, or that the health is told elsewhere.
+            if status.is_server_error() { Err(failed(&path, format!("status {status}"))) } else { Ok(()) }
         })
     }
 
@@ -171,6 +179,12 @@ async fn figures() -> Figures {
 }
 
 impl Vital {
+    /// Its class path and, where it has one, that of its layer.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = Arc<Shelved>> {
+        let layer = self.leased.as_ref().map(|leased| leased.layer.path.get());
+        [Some(self.own.get()), layer].into_iter().flatten().filter_map(shelf::get)
+    }
+
     /// Closes its contexts and interrupts its threads; answers with what the Java side says of it, a line each.
     async fn stop(&mut self, patience: Duration) -> String {
         base::opened().await;

@@ -39,12 +39,12 @@ pub trait Upstream: Send + Sync + 'static {
     }
 }
 
-/// What `endpoint` answers to a probe at `path`; or why it does not, in words.
+/// What `endpoint` answers to a probe, a request for the host `localhost` without a body; or why it does not, in words.
 ///
 /// # Errors
-/// Where `path` is none, or nobody answers.
-pub async fn probe(endpoint: &dyn Upstream, path: &str) -> Result<http::Response<Body>, String> {
-    let request = http::Request::get(path).header(http::header::HOST, "localhost").body(empty()).map_err(|error| error.to_string())?;
+/// Where the request is none, or nobody answers.
+pub async fn probe(endpoint: &dyn Upstream, request: http::request::Builder) -> Result<http::Response<Body>, String> {
+    let request = request.header(http::header::HOST, "localhost").body(empty()).map_err(|error| error.to_string())?;
     endpoint.call(request, &RequestId::from_static("probe")).await.map_err(|error| error.message)
 }
 

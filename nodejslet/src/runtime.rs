@@ -183,7 +183,7 @@ impl Running<Endpoint> for Served {
             let failed = |problem: String| {
                 Failure::new(Reason::ProbeFailed, format!("{} did not answer its probe at {path}: {problem}", self.spec.id))
             };
-            let status = gateway::probe(&*self.instance.endpoint(), path).await.map_err(failed)?.status();
+            let status = gateway::probe(&*self.instance.endpoint(), http::Request::get(path)).await.map_err(failed)?.status();
             if status.as_u16() < 400 { Ok(()) } else { Err(failed(format!("status {status}"))) }
         })
     }

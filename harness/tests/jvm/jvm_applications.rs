@@ -65,3 +65,18 @@ fn a_database_a_stream_a_job_and_an_ark_biz_live_side_by_side() {
     eventually("the pool is closed", || (postgres.query("ledger", connections).unwrap() == "0").then_some(()));
     assert_eq!(body(&base, "/"), "hello from shop-base\n");
 }
+
+#[test]
+fn an_application_without_actuator_is_probed_and_runs_nothing_of_its_own_for_that() {
+    let base = base();
+    for jar in ["greet-a", "old-module", "new-module"] {
+        let mut order = order(jar, "1.0.0", jar);
+        order["grants"] = json!({"config": {"logging.level.org.springframework.web": "debug"}});
+        install(&base, &order);
+        let log = texts(&base, jar, "1.0.0").join("\n");
+        assert!(log.contains(&format!("OPTIONS \"/{jar}/\"")), "{log}");
+        // Spring asks the application so how an error is to look.
+        assert!(!log.contains("\"ERROR\" dispatch"), "{log}");
+        remove(&base, jar, "1.0.0");
+    }
+}

@@ -7,6 +7,7 @@
 //! | `GET /v1/modules` | | [`ModuleList`] |
 //! | `GET /v1/modules/{name}/{version}` | | [`ModuleView`] |
 //! | `POST /v1/modules` | [`InstallOrder`](crate::InstallOrder) | [`Installed`]; with `Accept: text/event-stream`, [`Progress`] events |
+//! | `POST /v1/prepare` | [`InstallOrder`](crate::InstallOrder) | [`Prepared`] |
 //! | `DELETE /v1/modules/{name}/{version}` | | [`Retired`] |
 //! | `GET /v1/modules/{name}/{version}/why?class=` | | [`Origin`] |
 //! | `POST /v1/modules/{name}/{version}/activate` | | [`ModuleView`] |
@@ -175,6 +176,24 @@ pub struct Installed {
     pub timings: Vec<Timing>,
     /// The versions it took over from, all gone by now.
     pub retired: Vec<Retired>,
+}
+
+/// What was prepared for an install that comes later.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Prepared {
+    /// The module that it is for.
+    #[serde(flatten)]
+    pub id: ModuleId,
+    /// Its kind: `wasm`, `jvm`, `node`.
+    pub kind: String,
+    /// The sha-256 of its package.
+    pub sha256: String,
+    /// The size of its package in bytes.
+    pub package_bytes: u64,
+    /// What was done.
+    pub timings: Vec<Timing>,
 }
 
 /// A version that was removed.

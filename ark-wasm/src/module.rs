@@ -99,6 +99,15 @@ impl Prepared<Endpoint> for Ready {
             Ok(Started { running, refined })
         })
     }
+
+    /// The optimised build is in the cache then, and the start begins with it.
+    fn keep(self: Box<Self>) -> BoxFuture<'static, Result<(), Failure>> {
+        Box::pin(async move {
+            let Some(optimiser) = self.optimiser else { return Ok(()) };
+            let spec = &self.module.spec;
+            optimiser.compile(&spec.id, &spec.package.sha256, &spec.package.path).await.map(drop)
+        })
+    }
 }
 
 /// Brings one instance up and lets it go: what cannot be instantiated shows now, not at the first request.

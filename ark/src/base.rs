@@ -14,7 +14,7 @@ use ark_model::{
     report::ModuleReport,
 };
 use futures_util::{FutureExt, future, future::BoxFuture};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -176,6 +176,19 @@ impl<E> Shared<E> {
         Ok(self.journal.record(Entry::Fenced { name: name.to_owned(), fence }))
     }
 
+    /// The right to do the work of an install, as long as this lives.
+    pub(crate) fn permit(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        Arc::clone(&self.installs).try_acquire_owned().map_err(|_| {
+            let message = format!("{} installs are under way, as many as this base allows; try again later", self.settings.max_installs);
+            Failure::new(Reason::BudgetExceeded, message)
+        })
+    }
+
+    /// How long an order may take.
+    pub(crate) fn time_for(&self, order: &InstallOrder) -> Duration {
+        order.deadline_ms.map_or(self.settings.install_deadline, Duration::from_millis)
+    }
+
     pub(crate) fn new_instance(&self) -> InstanceId {
         InstanceId(self.next_instance.fetch_add(1, Ordering::Relaxed))
     }
@@ -206,6 +219,16 @@ impl<E: Clone + Send + Sync + 'static> Base<E> {
     pub fn install(&self, order: InstallOrder, fence: Option<Fence>) -> Result<Install, Failure> {
         let seq = self.0.next_seq.fetch_add(1, Ordering::Relaxed);
         install::begin(&self.0, order, fence, Origin::Ordered { seq, recorded: false })
+    }
+
+    /// Does for `order` what an install does before it starts anything, so that the install of the same content, which comes later, has
+    /// that behind it: the package is fetched, verified and read, compiled or unpacked, and its libraries are loaded. Nothing of the module
+    /// runs, and the base knows no module more than before. How long what was prepared is kept, each kind of module decides.
+    ///
+    /// # Errors
+    /// Those that the install would have in these steps.
+    pub async fn prepare(&self, order: InstallOrder) -> Result<api::Prepared, Failure> {
+        crate::prepare::prepare(&self.0, &order).await
     }
 
     /// Begins to remove a module: it gets no new request, drains, stops, and gives its resources back.

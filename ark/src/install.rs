@@ -52,10 +52,7 @@ pub(crate) fn begin<E: Clone + Send + Sync + 'static>(
     if order.mark.as_ref().is_some_and(|mark| mark.chars().count() > MAX_MARK) {
         return Err(Failure::new(Reason::InvalidRequest, format!("the order's mark is longer than {MAX_MARK} characters")));
     }
-    let permit = Arc::clone(&shared.installs).try_acquire_owned().map_err(|_| {
-        let message = format!("{} installs are under way, as many as this base allows; try again later", shared.settings.max_installs);
-        Failure::new(Reason::BudgetExceeded, message)
-    })?;
+    let permit = shared.permit()?;
     let cancel = CancellationToken::new();
     let (events, receiver) = mpsc::unbounded_channel();
     let (lock, fenced) = match (&order.id, fence) {
@@ -85,7 +82,7 @@ pub(crate) fn begin<E: Clone + Send + Sync + 'static>(
         Origin::Ordered { .. } | Origin::Restored { .. } | Origin::Static => Box::pin(future::ready(Ok(()))),
     };
     let accepted: Accepted = async { future::try_join(fenced, ordered).await.map(drop) }.boxed().shared();
-    let deadline = order.deadline_ms.map_or(shared.settings.install_deadline, Duration::from_millis);
+    let deadline = Instant::now() + shared.time_for(&order);
     let installing = Installing {
         shared: Arc::clone(shared),
         order,
@@ -93,7 +90,7 @@ pub(crate) fn begin<E: Clone + Send + Sync + 'static>(
         lock,
         accepted: accepted.clone(),
         registered: None,
-        steps: Steps { events, cancel, deadline: Instant::now() + deadline, timings: Vec::new() },
+        steps: Steps { events, cancel, deadline, timings: Vec::new() },
         _permit: permit,
     };
     tokio::spawn(installing.run());
@@ -383,6 +380,37 @@ pub(crate) fn identity(order: &InstallOrder, manifest: &Manifest, binding: bool)
     ModuleId::new(name, version).map_err(|invalid| Failure::new(Reason::InvalidRequest, invalid.to_string()))
 }
 
+/// What order and package together make of the module `id`.
+pub(crate) fn spec<E>(
+    shared: &Shared<E>,
+    order: &InstallOrder,
+    id: &Arc<ModuleId>,
+    package: Package,
+    manifest: &Manifest,
+) -> Result<Arc<ModuleSpec>, Failure> {
+    let asked = Manifest { context_path: order.context_path.clone(), ..Manifest::default() };
+    let says = if asked.context_path.is_some() { &asked } else { manifest };
+    let context_path: Arc<str> =
+        says.context_path_of(id.name()).map_err(|invalid| Failure::new(Reason::InvalidRequest, invalid.to_string()))?.into();
+    if !manifest.grants.directories.is_empty() {
+        let message = format!("{id} grants itself directories; only an install order can grant a directory");
+        return Err(Failure::new(Reason::InvalidRequest, message));
+    }
+    let limits = shared.settings.limits.with(&manifest.limits).with(&order.limits);
+    Ok(Arc::new(ModuleSpec {
+        id: Arc::clone(id),
+        package,
+        context_path,
+        limits,
+        grants: manifest.grants.clone().and(&order.grants),
+        args: order.args.clone(),
+        probe_path: manifest.probe_path.clone(),
+        reuse: manifest.reuse.unwrap_or(1).max(1),
+        options: order.options.clone(),
+        log: Arc::new(LogBook::new(&limits)),
+    }))
+}
+
 /// Checks the new module against the base and its neighbours, and registers it as resolved; where it is to take the place of one that runs,
 /// hands it on instead.
 async fn admit<E: Clone>(
@@ -393,28 +421,9 @@ async fn admit<E: Clone>(
     manifest: &Manifest,
     kind: &'static str,
 ) -> Result<(Arc<ModuleSpec>, Option<Module<E>>), Failure> {
-    let asked = Manifest { context_path: order.context_path.clone(), ..Manifest::default() };
-    let says = if asked.context_path.is_some() { &asked } else { manifest };
-    let context_path: Arc<str> =
-        says.context_path_of(id.name()).map_err(|invalid| Failure::new(Reason::InvalidRequest, invalid.to_string()))?.into();
-    if !manifest.grants.directories.is_empty() {
-        let message = format!("{id} grants itself directories; only an install order can grant a directory");
-        return Err(Failure::new(Reason::InvalidRequest, message));
-    }
+    let spec = spec(shared, order, id, package, manifest)?;
+    let context_path = Arc::clone(&spec.context_path);
     let hosts: Arc<[String]> = manifest.hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
-    let limits = shared.settings.limits.with(&manifest.limits).with(&order.limits);
-    let spec = Arc::new(ModuleSpec {
-        id: Arc::clone(id),
-        package,
-        context_path: Arc::clone(&context_path),
-        limits,
-        grants: manifest.grants.clone().and(&order.grants),
-        args: order.args.clone(),
-        probe_path: manifest.probe_path.clone(),
-        reuse: manifest.reuse.unwrap_or(1).max(1),
-        options: order.options.clone(),
-        log: Arc::new(LogBook::new(&limits)),
-    });
     // The same identity may still be draining: after a switch there and back, for instance.
     let leaving = shared.registry().modules.get(id.as_ref()).and_then(|module| module.retiring.clone());
     if let Some(leaving) = leaving {

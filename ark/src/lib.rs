@@ -16,6 +16,7 @@ mod journal;
 pub mod log;
 mod operation;
 mod packages;
+mod prepare;
 mod refine;
 mod registry;
 mod restore;

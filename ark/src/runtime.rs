@@ -108,6 +108,12 @@ pub enum Sign {
 pub trait Prepared<E>: Send {
     /// Starts it. Dropping the future gives up the start and everything it took.
     fn start(self: Box<Self>) -> BoxFuture<'static, Result<Started<E>, Failure>>;
+
+    /// Leaves it for a start that comes later, from a new [`Runtime::prepare`] of the same content: does what that start would have done
+    /// behind the scenes. Nothing of the module runs.
+    fn keep(self: Box<Self>) -> BoxFuture<'static, Result<(), Failure>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
 
 /// A better build in the making.

@@ -180,6 +180,13 @@ impl Prepared<Endpoint> for Ready {
             Ok(Started { running, refined })
         })
     }
+
+    fn keep(self: Box<Self>) -> BoxFuture<'static, Result<(), Failure>> {
+        Box::pin(async move {
+            self.world.with(|facets| facets.log.push(format!("keep {}", self.id)));
+            Ok(())
+        })
+    }
 }
 
 /// Gives itself back when it is dropped, whoever drops it.
@@ -367,6 +374,29 @@ async fn whatever_fails_before_activation_leaves_the_old_version_serving() {
             assert_eq!((world.routed("a"), world.alive(), base.under_way("a")), (vec!["2".to_owned()], 1, None), "{step} {act:?}");
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_prepared_is_neither_started_nor_known_and_what_cannot_be_says_in_which_step() {
+    let world = World::default();
+    let base = world.base(Settings::default());
+    install(&base, "a:1").await.unwrap();
+    world.with(|facets| facets.log.clear());
+    let prepared = base.prepare(order("a:2")).await.unwrap();
+    assert_eq!((prepared.id, prepared.sha256.as_str()), (id("a:2"), "a:2"));
+    let steps = [Step::Fetch, Step::Verify, Step::Parse, Step::Prepare];
+    assert_eq!(prepared.timings.iter().map(|timing| timing.step).collect::<Vec<_>>(), steps);
+    assert_eq!(world.with(|facets| facets.log.clone()), ["fetch a:2", "verify a:2", "parse a:2", "prepare a:2", "keep a:2"]);
+    assert_eq!((states(&base), base.under_way("a")), (vec!["a:1 activated".to_owned()], None));
+    for step in steps {
+        for act in [Act::Fail, Act::Hang] {
+            world.act("a:2", step, act);
+            assert_eq!(base.prepare(order("a:2")).await.unwrap_err().step, Some(step), "{act:?}");
+            world.with(|facets| facets.acts.clear());
+        }
+    }
+    install(&base, "a:2").await.unwrap();
+    assert_eq!(world.alive(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,8 +5,8 @@ use std::{io::Read, time::Duration};
 use ark_model::{
     InstallOrder, ModuleId,
     api::{
-        BaseView, ErrorBody, Holders, Installed, LogLine, ModuleList, ModuleView, Origin, PackageView, Progress, Retired, RouteList,
-        SearchCost, VerdictList,
+        BaseView, ErrorBody, Holders, Installed, LogLine, ModuleList, ModuleView, Origin, PackageView, Prepared, Progress, Retired,
+        RouteList, SearchCost, VerdictList,
     },
 };
 use serde::de::DeserializeOwned;
@@ -144,6 +144,14 @@ impl Client {
     pub(crate) fn remove(&self, id: &ModuleId) -> Result<Retired, Error> {
         let response = self.send(Method::DELETE, &path_of(id, ""), &[], (), UNBOUNDED)?;
         self.read(&format!("the removal of {id}"), response).map_err(|error| error.about(id))
+    }
+
+    /// Has the base do what it can before `order` comes to be installed.
+    pub(crate) fn prepare(&self, order: &InstallOrder) -> Result<Prepared, Error> {
+        const WHAT: &str = "POST /v1/prepare";
+        let order = serde_json::to_string(order).map_err(|error| protocol(WHAT, &error))?;
+        let headers = [("content-type", "application/json")];
+        self.read(WHAT, self.send(Method::POST, "/v1/prepare", &headers, order.as_str(), UNBOUNDED)?)
     }
 
     /// Gives a version the traffic of its name.

@@ -3,8 +3,8 @@
 use std::{io, time::Instant};
 
 use ark_model::{
-    InstallOrder, ModuleId, State,
-    api::{ModuleView, PackageView, Progress, Retired},
+    InstallOrder, ModuleId, State, Timing,
+    api::{self, ModuleView, PackageView, Progress, Retired},
 };
 use serde::Serialize;
 
@@ -57,32 +57,77 @@ pub(crate) struct Step {
     ms: f64,
 }
 
-/// Brings `package` to the base at which `client` asks, as `name` and `version` where they are given, and waits until it
-/// serves and the old versions are gone.
+impl Step {
+    fn of(timing: &Timing) -> Self {
+        Self { step: timing.step.to_string(), ms: timing.ms }
+    }
+}
+
+/// What is ready for an install.
+#[derive(Debug, Serialize)]
+pub(crate) struct Prepared {
+    /// What the base says of it.
+    module: api::Prepared,
+    /// The steps, here and at the base.
+    timings: Vec<Step>,
+}
+
+/// Brings `package` to the base at which `client` asks, as `name` and `version` where they are given. Answers with the order to install it, and
+/// adds the steps of that to `timings`.
+fn bring(
+    client: &Client,
+    package: Package,
+    (name, version): (Option<&str>, Option<&str>),
+    options: &Options,
+    output: Output,
+    timings: &mut Vec<Step>,
+) -> Result<InstallOrder, Error> {
+    Ok(match package {
+        Package::Url(url) => options.order(&url, identity(name, version)?)?,
+        Package::File(file) => {
+            let bytes = read(&file.path)?;
+            let manifest = file.manifest(&bytes)?;
+            let id = identity(name.or(manifest.name.as_deref()), version.or(manifest.version.as_deref()))?;
+            uploaded(client, &bytes, id, options, output, timings)?
+        }
+        Package::Built(built) => {
+            timings.push(Step { step: "build".to_owned(), ms: built.ms });
+            uploaded(client, &read(&built.path)?, identity(Some(&built.name), Some(&built.version))?, options, output, timings)?
+        }
+    })
+}
+
+/// Brings `package` to a base, as [`bring`] does, and has it prepared.
+pub(crate) fn prepare(
+    client: &Client,
+    package: Package,
+    identity: (Option<&str>, Option<&str>),
+    options: &Options,
+    output: Output,
+) -> Result<Prepared, Error> {
+    let mut timings = Vec::new();
+    let order = bring(client, package, identity, options, output, &mut timings)?;
+    let prepared = {
+        let _live = Live::spinner(output, "prepare");
+        client.prepare(&order)?
+    };
+    timings.extend(prepared.timings.iter().map(Step::of));
+    Ok(Prepared { module: prepared, timings })
+}
+
+/// Brings `package` to a base, as [`bring`] does, and waits until it serves and the old versions are gone.
 ///
 /// # Errors
 /// A refusal comes with the last lines of the module's log.
 pub(crate) fn ship(
     client: &Client,
     package: Package,
-    (name, version): (Option<&str>, Option<&str>),
+    identity: (Option<&str>, Option<&str>),
     options: &Options,
     output: Output,
 ) -> Result<Shipped, Error> {
     let mut timings = Vec::new();
-    let order = match package {
-        Package::Url(url) => options.order(&url, identity(name, version)?)?,
-        Package::File(file) => {
-            let bytes = read(&file.path)?;
-            let manifest = file.manifest(&bytes)?;
-            let id = identity(name.or(manifest.name.as_deref()), version.or(manifest.version.as_deref()))?;
-            uploaded(client, &bytes, id, options, output, &mut timings)?
-        }
-        Package::Built(built) => {
-            timings.push(Step { step: "build".to_owned(), ms: built.ms });
-            uploaded(client, &read(&built.path)?, identity(Some(&built.name), Some(&built.version))?, options, output, &mut timings)?
-        }
-    };
+    let order = bring(client, package, identity, options, output, &mut timings)?;
     let gateway = client.base()?.gateway;
     let begun = Instant::now();
     let mut serving_ms = None;
@@ -100,7 +145,7 @@ pub(crate) fn ship(
         })
     };
     let installed = installed.map_err(|error| with_evidence(client, &order, error))?;
-    timings.extend(installed.timings.iter().map(|timing| Step { step: timing.step.to_string(), ms: timing.ms }));
+    timings.extend(installed.timings.iter().map(Step::of));
     Ok(Shipped {
         url: format!("{gateway}{}", installed.module.context_path),
         serving_ms: serving_ms.unwrap_or_else(|| begun.elapsed().as_secs_f64() * 1e3),
@@ -159,13 +204,23 @@ fn with_evidence(client: &Client, order: &InstallOrder, error: Error) -> Error {
     Error::Refused(refusal)
 }
 
-/// What came of it, for people.
-pub(crate) fn render(shipped: &Shipped) -> String {
+fn steps(timings: &[Step]) -> String {
     let mut table = Table::new(&[]);
-    for step in &shipped.timings {
+    for step in timings {
         table.row([cell(&step.step), figure(humanise::ms(step.ms))]);
     }
-    let mut text = table.render();
+    table.render()
+}
+
+/// What is ready, for people.
+pub(crate) fn render_prepared(prepared: &Prepared) -> String {
+    let id = &prepared.module.id;
+    format!("{}{} {id}; `arkctl deploy` of the same package starts it\n", steps(&prepared.timings), style::paint(style::GOOD, "prepared"))
+}
+
+/// What came of it, for people.
+pub(crate) fn render(shipped: &Shipped) -> String {
+    let mut text = steps(&shipped.timings);
     for retired in &shipped.retired {
         text.push_str(&crate::command::undeploy::render(retired));
     }
@@ -278,6 +333,22 @@ mod tests {
           unloaded
           gave back compiled code: 5.3 MiB
         serving orders:1.0.0 after 43.2 ms, at http://127.0.0.1:8080/orders
+        ");
+    }
+
+    #[test]
+    fn people_see_what_was_prepared() {
+        let module = api::Prepared {
+            id: ModuleId::new("orders", "1.0.0").unwrap(),
+            kind: "jvm".to_owned(),
+            sha256: String::new(),
+            package_bytes: 8,
+            timings: Vec::new(),
+        };
+        let prepared = Prepared { module, timings: vec![Step { step: "prepare".to_owned(), ms: 276.5 }] };
+        insta::assert_snapshot!(plain(&render_prepared(&prepared)), @"
+        prepare  276.5 ms
+        prepared orders:1.0.0; `arkctl deploy` of the same package starts it
         ");
     }
 

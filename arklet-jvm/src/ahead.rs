@@ -7,10 +7,10 @@ use ark_jvm::ahead::{Loaded, RecordKey, Records};
 use jni_sys::jobjectArray;
 
 use crate::{
-    jni::{Env, Thrown, object},
+    jni::{Env, Thrown, long, object},
     runtime::Layer,
     shelf::{self, Place},
-    vm,
+    vm::{self, Question},
 };
 
 /// More classes than the record has, by this part of it, make a new one.
@@ -23,17 +23,13 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Begins to load what `layer`, whose loader was just made, is going to be asked for. Nobody waits for it.
-    pub(crate) fn begin(self: &Arc<Self>, layer: &Arc<Layer>) {
-        let (record, layer) = (Arc::clone(self), Arc::clone(layer));
-        tokio::task::spawn_blocking(move || {
-            let recorded = record.records.read(record.key);
-            vm::post(move |env| {
-                if let Err(thrown) = begin(env, &layer, &recorded) {
-                    tracing::debug!(name = %layer.name, %thrown, "nothing is loaded ahead of use");
-                }
-            });
-        });
+    /// Loads what `layer`, whose loader was just made, is going to be asked for. It goes on when this is dropped.
+    pub(crate) async fn load(self: Arc<Self>, layer: Arc<Layer>) {
+        let recorded = tokio::task::spawn_blocking(move || self.records.read(self.key)).await.unwrap_or_default();
+        let name = Arc::clone(&layer.name);
+        if let Err(problem) = vm::answer(move |env, question| begin(env, &layer, &recorded, question)).await {
+            tracing::debug!(%name, problem, "nothing is loaded ahead of use");
+        }
     }
 
     /// Records what `layer` has loaded, where that is news. Nobody waits for it.
@@ -53,11 +49,11 @@ impl Record {
     }
 }
 
-fn begin(env: Env, layer: &Layer, recorded: &[Loaded]) -> Result<(), Thrown> {
+fn begin(env: Env, layer: &Layer, recorded: &[Loaded], question: Question) -> Result<(), Thrown> {
     let names = &vm::get().map_err(|ended| Thrown(ended.to_string()))?.names;
-    let Some(loader) = layer.loader() else { return Ok(()) };
+    let loader = layer.loader().ok_or_else(|| Thrown("it is on its way out".to_owned()))?;
     let lines: Vec<String> = recorded.iter().map(Loaded::line).collect();
-    env.call_static_void(names.ahead.get(), names.begin_ahead, &[object(loader), object(env.strings(&lines)?)])
+    env.call_static_void(names.ahead.get(), names.begin_ahead, &[object(loader), object(env.strings(&lines)?), long(question.get())])
 }
 
 /// What a layer has, in the order in which it was loaded; nothing unless that is more than `known`.

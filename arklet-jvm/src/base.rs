@@ -1,26 +1,20 @@
 //! The base as modules meet it: its jars, and its web server.
 
 use std::{
-    collections::{HashMap, VecDeque},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, Ordering},
-    },
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use ark_jvm::{BaseJars, Extracted, Limits};
 use ark_model::{Failure, Reason};
-use tokio::sync::{OnceCell, oneshot};
+use tokio::sync::OnceCell;
 
 use crate::{
-    jni::{Env, boolean, long, object},
+    jni::{Env, Thrown, boolean, long, object},
     runtime::ending,
     shelf::{self, Handle, Ties},
     vm,
 };
-
-static QUESTIONS: Mutex<Option<HashMap<i64, oneshot::Sender<String>>>> = Mutex::new(None);
-static NEXT: AtomicI64 = AtomicI64::new(1);
 
 /// What is on the base's class path.
 pub(crate) struct Base {
@@ -54,32 +48,12 @@ pub(crate) fn rest() {
 
 /// Waits until the base is up, and says whether its web server can be joined: an error says why not.
 pub(crate) async fn web_server() -> Result<(), String> {
-    let question = NEXT.fetch_add(1, Ordering::Relaxed);
-    let (sender, answer) = oneshot::channel();
-    questions(|questions| questions.insert(question, sender));
-    let asked = vm::run(move |env| {
-        let names = &vm::get().map_err(|ended| ended.to_string())?.names;
-        env.call_static_void(names.base.get(), names.ask_whether_to_join, &[long(question)]).map_err(|thrown| thrown.to_string())
+    let asked = vm::answer(|env, question| {
+        let names = &vm::get().map_err(|ended| Thrown(ended.to_string()))?.names;
+        env.call_static_void(names.base.get(), names.ask_whether_to_join, &[long(question.get())])
     });
-    if let Err(problem) = asked.await.map_err(|ended| ended.to_string()).flatten() {
-        questions(|questions| questions.remove(&question));
-        return Err(problem);
-    }
-    match answer.await {
-        Ok(none) if none.is_empty() => Ok(()),
-        Ok(reason) => Err(reason),
-        Err(_) => Err(vm::Ended.to_string()),
-    }
-}
-
-fn questions<T>(change: impl FnOnce(&mut HashMap<i64, oneshot::Sender<String>>) -> T) -> T {
-    change(QUESTIONS.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default())
-}
-
-pub(crate) fn answered(question: i64, answer: String) {
-    if let Some(sender) = questions(|questions| questions.remove(&question)) {
-        let _ = sender.send(answer);
-    }
+    let reason = asked.await?;
+    if reason.is_empty() { Ok(()) } else { Err(reason) }
 }
 
 /// Which joined modules begin or end to answer requests to the base's own port, by their keys: what its web server has not been told yet.

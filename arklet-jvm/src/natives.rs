@@ -11,7 +11,7 @@ use ark_jvm::{ahead::Loaded, without_exits};
 use jni_sys::{JNIEnv, JNINativeMethod, jboolean, jbyte, jbyteArray, jclass, jint, jlong, jobject, jobjectArray, jstring};
 
 use crate::{
-    ahead, base, classes,
+    ahead, classes,
     jni::{Env, object},
     modules::{self, Up},
     shelf::{self, Place},
@@ -225,7 +225,7 @@ extern "system" fn loader_of(env: *mut JNIEnv, _: jclass, name: jstring) -> jobj
 }
 
 extern "system" fn answered(env: *mut JNIEnv, _: jclass, question: jlong, answer: jstring) {
-    guard(env, (), |env| base::answered(question, env.text(answer)));
+    guard(env, (), |env| vm::answered(question, env.text(answer)));
 }
 
 extern "system" fn started(env: *mut JNIEnv, _: jclass, module: jlong, port: jint, key: jstring, apart: jstring) {

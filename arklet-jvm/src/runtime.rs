@@ -29,7 +29,7 @@ use crate::{
     base::{self, Base},
     budget::{self, Taken},
     inspect::Look,
-    jni::{Global, boolean, long, object},
+    jni::{Env, Global, Thrown, boolean, long, object},
     modules::{self, Up},
     served::{self, Served, Vital},
     shelf::{self, Handle, Ties},
@@ -67,7 +67,7 @@ struct Shelf {
     containers: HashMap<Arc<str>, Result<Vec<String>, Apart>>,
 }
 
-/// A layer of libraries. Its loader is made with the first module that starts on it.
+/// A layer of libraries. Its loader is made when a module starts on it first, or before, where that was asked for.
 pub(crate) struct Layer {
     /// What it is called, here and as a loader.
     pub(crate) name: Arc<str>,
@@ -83,6 +83,18 @@ impl Layer {
     /// Its loader, once there is one. It lives as long as this, unless it was let go.
     pub(crate) fn loader(&self) -> Option<jni_sys::jobject> {
         self.held().as_ref().map(Global::get)
+    }
+
+    /// Its loader, which is made where it is missing; and whether it was.
+    fn make(&self, env: Env) -> Result<(jni_sys::jobject, bool), Thrown> {
+        let names = &vm::get().map_err(|ended| Thrown(ended.to_string()))?.names;
+        let mut held = self.held();
+        if let Some(loader) = held.as_ref() {
+            return Ok((loader.get(), false));
+        }
+        let label = env.string(&self.name)?;
+        let made = env.call_static(names.module.get(), names.layer, &[object(label), long(self.path.get())])?;
+        Ok((held.insert(env.global(made)).get(), true))
     }
 
     /// Holds its loader no longer. What is on it may load classes from it all the same.
@@ -431,17 +443,9 @@ impl Prepared<Endpoint> for Ready {
                     let layer = match &layer {
                         None => std::ptr::null_mut(),
                         Some(layer) => {
-                            let mut held = layer.held();
-                            match held.as_ref() {
-                                Some(loader) => loader.get(),
-                                None => {
-                                    let label = env.string(&layer.name)?;
-                                    let made =
-                                        env.call_static(names.module.get(), names.layer, &[object(label), long(layer.path.get())])?;
-                                    made_layer = Some(Arc::clone(layer));
-                                    held.insert(env.global(made)).get()
-                                }
-                            }
+                            let (loader, new) = layer.make(env)?;
+                            made_layer = new.then(|| Arc::clone(layer));
+                            loader
                         }
                     };
                     let arguments = [
@@ -461,13 +465,13 @@ impl Prepared<Endpoint> for Ready {
                     let loader = env.get(module, names.loader);
                     Ok((Arc::new(env.global(module)), env.weak(loader)))
                 };
-                let (module, loader) = start().map_err(|thrown: crate::jni::Thrown| thrown.to_string())?;
+                let (module, loader) = start().map_err(|thrown: Thrown| thrown.to_string())?;
                 Ok((module, loader, made_layer))
             });
             let (module, loader, made_layer) = began.await.map_err(ending)?.map_err(&failed)?;
             let ahead = made_layer.zip(record);
             if let Some((layer, record)) = &ahead {
-                record.begin(layer);
+                tokio::spawn(Arc::clone(record).load(Arc::clone(layer)));
             }
             let mut look = Look::new(&spec.id, &module, own.get(), leased.as_ref());
             // From here on giving up means ending the module.
@@ -500,6 +504,26 @@ impl Prepared<Endpoint> for Ready {
             base::rest();
             served::give_back_soon();
             Ok(Started { running: Box::new(Served::new(vital, look, &up)), refined: None })
+        })
+    }
+
+    /// Its libraries are loaded then, for as long as a layer is kept that no module is on.
+    fn keep(self: Box<Self>) -> BoxFuture<'static, Result<(), Failure>> {
+        Box::pin(async move {
+            let Some(leased) = self.leased.filter(|leased| !leased.is_alone()) else { return Ok(()) };
+            let layer = Arc::clone(&leased.layer);
+            let made = vm::run(move |env| layer.make(env).map(|(_, new)| new)).await.map_err(ending)?;
+            let failed = |thrown: Thrown| Failure::new(Reason::Internal, format!("making {}: {thrown}", leased.layer.name));
+            if made.map_err(failed)?
+                && let Some(record) = &leased.record
+            {
+                Arc::clone(record).load(Arc::clone(&leased.layer)).await;
+                if let Some(shelved) = shelf::get(leased.layer.path.get()) {
+                    shelved.path.rest();
+                }
+                served::give_back_soon();
+            }
+            Ok(())
         })
     }
 }

@@ -1,12 +1,13 @@
 //! The VM as the agent holds it: its Java side, and a few threads that are attached to it.
 
 use std::{
+    collections::HashMap,
     ffi::{CString, c_void},
     panic::{AssertUnwindSafe, catch_unwind},
     ptr,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
         mpsc,
     },
     thread,
@@ -14,6 +15,7 @@ use std::{
 };
 
 use jni_sys::{JNI_VERSION_1_8, JavaVM, JavaVMAttachArgs, jclass, jfieldID, jmethodID};
+use tokio::sync::oneshot;
 
 use crate::{
     classes,
@@ -112,9 +114,53 @@ pub(crate) fn post(job: impl FnOnce(Env) + Send + 'static) {
     }
 }
 
+static QUESTIONS: Mutex<Option<HashMap<i64, oneshot::Sender<String>>>> = Mutex::new(None);
+
+fn questions<T>(change: impl FnOnce(&mut HashMap<i64, oneshot::Sender<String>>) -> T) -> T {
+    change(QUESTIONS.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default())
+}
+
+/// What the Java side answers by [`answered`], when it can.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Question(i64);
+
+impl Question {
+    /// What the Java side knows it by.
+    pub(crate) fn get(self) -> i64 {
+        self.0
+    }
+}
+
+/// Has `ask` ask the Java side on an attached thread, and waits for the answer.
+///
+/// # Errors
+/// Why it could not be asked, in words.
+pub(crate) async fn answer(ask: impl FnOnce(Env, Question) -> Result<(), Thrown> + Send + 'static) -> Result<String, String> {
+    static NEXT: AtomicI64 = AtomicI64::new(1);
+    let question = NEXT.fetch_add(1, Ordering::Relaxed);
+    let (sender, answer) = oneshot::channel();
+    questions(|questions| questions.insert(question, sender));
+    match run(move |env| ask(env, Question(question))).await {
+        Ok(Ok(())) => answer.await.map_err(|_| Ended.to_string()),
+        Ok(Err(thrown)) => {
+            questions(|questions| questions.remove(&question));
+            Err(thrown.to_string())
+        }
+        Err(ended) => Err(ended.to_string()),
+    }
+}
+
+/// The Java side answers.
+pub(crate) fn answered(question: i64, answer: String) {
+    if let Some(sender) = questions(|questions| questions.remove(&question)) {
+        // Nobody may wait for it any more.
+        let _ = sender.send(answer);
+    }
+}
+
 /// Runs `job` on an attached thread.
 pub(crate) async fn run<T: Send + 'static>(job: impl FnOnce(Env) -> T + Send + 'static) -> Result<T, Ended> {
-    let (done, value) = tokio::sync::oneshot::channel();
+    let (done, value) = oneshot::channel();
     post(move |env| {
         let _ = done.send(job(env));
     });
@@ -270,7 +316,7 @@ fn names(env: Env) -> Result<Names, Thrown> {
         packages_of_jdk: env.static_method(account, c"packagesOfJdk", c"()Ljava/lang/String;")?,
         spaces: env.static_method(account, c"spaces", c"()Ljava/lang/String;")?,
         signs: env.static_method(account, c"signs", c"()Ljava/lang/String;")?,
-        begin_ahead: env.static_method(ahead, c"begin", c"(Lark/jvm/ModuleLoader;[Ljava/lang/String;)V")?,
+        begin_ahead: env.static_method(ahead, c"begin", c"(Lark/jvm/ModuleLoader;[Ljava/lang/String;J)V")?,
         loaded: env.static_method(ahead, c"loaded", c"(Lark/jvm/ModuleLoader;)[Ljava/lang/Object;")?,
         base_port: env.static_method(base, c"port", c"()Ljava/lang/String;")?,
         base_class_path: env.static_method(base, c"classPath", c"()Ljava/lang/String;")?,

@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use ark_model::api::{ErrorBody, Installed, ModuleList, ModuleView, Retired};
+use ark_model::api::{ErrorBody, Installed, ModuleList, ModuleView, Prepared, Retired};
 use serde_json::{Value, json};
 use ureq::http::Response;
 
@@ -79,6 +79,14 @@ impl Api {
     /// Where there is no answer; a refusal is the inner one.
     pub fn install(&self, order: &Value) -> Result<Result<Installed, ErrorBody>, Error> {
         outcome(&self.post("/v1/modules", &order.to_string())?)
+    }
+
+    /// Prepares what an order is about, for when it comes.
+    ///
+    /// # Errors
+    /// Where there is no answer; a refusal is the inner one.
+    pub fn prepare(&self, order: &Value) -> Result<Result<Prepared, ErrorBody>, Error> {
+        outcome(&self.post("/v1/prepare", &order.to_string())?)
     }
 
     /// Installs the package in the file `package`, under the name and version it gives itself.

@@ -71,6 +71,17 @@ fn a_hundred_replacements_of_content_under_one_version_lose_nothing() {
 }
 
 #[test]
+fn what_was_prepared_starts_with_its_optimised_build() {
+    let base = Base::start(&[]).unwrap();
+    let order = json!({"url": format!("file://{}", samples::sample("render", 1).unwrap().display())});
+    let prepared = base.api.prepare(&order).unwrap().unwrap();
+    assert_eq!(prepared.id.name(), "render");
+    assert_eq!(base.api.modules().unwrap(), [], "nothing is installed by it");
+    let installed = base.api.install(&order).unwrap().unwrap();
+    assert_eq!((installed.module.build.as_str(), installed.module.sha256), ("optimised", prepared.sha256));
+}
+
+#[test]
 fn an_optimised_build_takes_over_without_a_lost_request() {
     let base = Base::start(&[]).unwrap();
     base.api.install_file(&samples::sample("render", 1).unwrap()).unwrap();

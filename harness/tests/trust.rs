@@ -223,6 +223,7 @@ fn a_read_only_token_looks_and_changes_nothing_with_or_without_a_certificate() {
         assert_eq!(ask("secret", "POST", "/v1/modules", &order).0, 200);
         for (method, path, body) in [
             ("POST", "/v1/modules", order.as_str()),
+            ("POST", "/v1/prepare", order.as_str()),
             ("PUT", "/v1/packages", "bytes"),
             ("DELETE", "/v1/modules/hello/1.0.0", ""),
             ("POST", "/v1/modules/hello/1.0.0/activate", ""),

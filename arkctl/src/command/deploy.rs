@@ -29,6 +29,7 @@ Examples:
   arkctl deploy target/orders-1.0.jar --context-path /shop     a jar that is there already, at another path
   arkctl deploy https://host/shop.wasm                         a package that the base fetches itself
   arkctl deploy --activation keep                              without traffic until `arkctl switch`
+  arkctl deploy --prepare && arkctl deploy                     all but the start first: fetched, compiled, libraries loaded
   arkctl deploy --allow-host api.example.com --env MODE=test   with what it may reach and know")]
 pub(crate) struct Args {
     /// A project's directory, a .wasm or .jar file, or a URL: http://, https:// or file://.
@@ -36,6 +37,10 @@ pub(crate) struct Args {
     path: String,
     #[command(flatten)]
     build: build::Options,
+    /// Do all but start it: the base fetches and verifies the package, compiles or unpacks it and loads its libraries, and keeps that for
+    /// the deploy that comes later.
+    #[arg(long)]
+    prepare: bool,
     #[command(flatten)]
     install: order::Options,
 }
@@ -57,6 +62,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), Error> {
         }
     };
     let identity = (args.build.name.as_deref(), args.build.version.as_deref());
+    if args.prepare {
+        let prepared = ship::prepare(&client, package, identity, &args.install, context.output)?;
+        return context.output.result(&prepared, ship::render_prepared);
+    }
     let shipped = ship::ship(&client, package, identity, &args.install, context.output)?;
     context.output.result(&shipped, ship::render)
 }

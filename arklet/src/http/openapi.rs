@@ -17,6 +17,7 @@ use super::v1;
         v1::report,
         v1::list,
         v1::install,
+        v1::prepare,
         v1::module,
         v1::why,
         v1::uninstall,

@@ -5,8 +5,8 @@ use std::{convert::Infallible, sync::Arc};
 use ark_model::{
     Failure, InstallOrder, ModuleId, Reason,
     api::{
-        BaseView, ErrorBody, Holders, Installed, LogLine, ModuleList, ModuleView, Origin, PackageView, Progress, Retired, RouteList,
-        SearchCost, VerdictList,
+        BaseView, ErrorBody, Holders, Installed, LogLine, ModuleList, ModuleView, Origin, PackageView, Prepared, Progress, Retired,
+        RouteList, SearchCost, VerdictList,
     },
     report::{BaseReport, MARK_HEADER},
 };
@@ -43,6 +43,7 @@ pub(super) fn router() -> Router<Arc<Agent>> {
         .route("/modules/{name}/{version}/why", get(why))
         .route("/modules/{name}/{version}/logs", get(logs))
         .route("/operations/{name}", delete(cancel))
+        .route("/prepare", post(prepare))
         .route("/packages", put(upload))
         .route("/routes", get(routes))
         .route("/verdicts", get(verdicts))
@@ -137,9 +138,7 @@ pub(super) async fn install(
     headers: HeaderMap,
     order: Result<Json<InstallOrder>, JsonRejection>,
 ) -> Result<Response, Refusal> {
-    let Json(order) =
-        order.map_err(|rejection| Failure::new(Reason::InvalidRequest, format!("the order cannot be read: {}", rejection.body_text())))?;
-    let fence = fence(&headers)?;
+    let (order, fence) = (read(order)?, fence(&headers)?);
     let trace = agent.operation("install", Some(&headers));
     let mut operation = agent.base.install(order, fence).inspect_err(|failure| {
         agent.metrics.installed(Err(failure));
@@ -163,6 +162,18 @@ pub(super) async fn install(
         }
     }
     Err(Failure::new(Reason::Internal, "the install ended without a word; see the base's log").into())
+}
+
+fn read(order: Result<Json<InstallOrder>, JsonRejection>) -> Result<InstallOrder, Failure> {
+    let unreadable =
+        |rejection: JsonRejection| Failure::new(Reason::InvalidRequest, format!("the order cannot be read: {}", rejection.body_text()));
+    order.map(|Json(order)| order).map_err(unreadable)
+}
+
+/// Does what an install does before it starts anything, for an install that comes later: fetch, verify, compile or unpack, load libraries. Nothing of the module runs.
+#[utoipa::path(post, path = "/v1/prepare", tag = "modules", request_body = InstallOrder, responses((status = 200, body = Prepared), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
+pub(super) async fn prepare(State(agent): Shared, order: Result<Json<InstallOrder>, JsonRejection>) -> Result<Json<Prepared>, Refusal> {
+    Ok(Json(agent.base.prepare(read(order)?).await?))
 }
 
 /// Counts an event, and fills in what only the data path knows.

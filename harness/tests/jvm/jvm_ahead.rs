@@ -2,6 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
+use ark_model::{Reason, Step};
 use harness::jvm::{JvmBase, sample};
 use serde_json::json;
 
@@ -12,6 +13,8 @@ const LOADER: &str = "ark.jvm.ModuleLoader";
 const UNUSED: &str = "org.springframework.util.AutoPopulatingList";
 /// One that says to implement something which is in none of its libraries.
 const BROKEN: &str = "org.springframework.web.context.support.GroovyWebApplicationContext";
+/// One that every application of Spring's asks for.
+const CONTEXT: &str = "org.springframework.context.support.AbstractApplicationContext";
 /// More classes than loading ahead leaps over at a time.
 const FAR: usize = 256;
 
@@ -68,6 +71,27 @@ fn a_module_that_fails_while_its_libraries_are_loaded_ahead_leaves_nothing() {
         base.jvm.collect_garbage().unwrap();
         (base.jvm.instances(LOADER).unwrap() == 0).then_some(())
     });
+}
+
+#[test]
+fn what_is_prepared_has_its_libraries_loaded_for_a_module_that_comes_and_lets_go_of_them_where_none_does() {
+    let base = JvmBase::start(&sample("base").unwrap(), &["keep=2"], &["-Xmx512m"]).unwrap();
+    // Each loader that has it, with the interfaces that it has.
+    let loaded = || base.jvm.jcmd(&["VM.class_hierarchy", CONTEXT]).unwrap().matches(CONTEXT).count();
+    let catalog = order("catalog", "1.0.0", "catalog-v1");
+    let before = loaded();
+    let prepared = base.api.prepare(&catalog).unwrap().unwrap();
+    assert_eq!((prepared.id.to_string().as_str(), prepared.kind.as_str()), ("catalog:1.0.0", "jvm"));
+    assert!(loaded() > before, "its libraries are loaded");
+    assert_eq!(base.api.modules().unwrap(), []);
+    eventually("nobody came, and they are gone", || (base.jvm.instances(LOADER).unwrap() == 0).then_some(()));
+
+    base.api.prepare(&catalog).unwrap().unwrap();
+    install(&base, &catalog);
+    assert_eq!((body(&base, "/catalog/version").as_str(), base.jvm.instances(LOADER).unwrap()), ("v1", 2));
+    let broken = json!({"id": {"name": "orders", "version": "1"}, "url": "file:///is/not/there.jar"});
+    let refused = base.api.prepare(&broken).unwrap().unwrap_err().error;
+    assert_eq!((refused.reason, refused.step), (Reason::FetchFailed, Some(Step::Fetch)));
 }
 
 #[test]

@@ -17,6 +17,8 @@ final class Ahead implements Runnable {
 
     private final ModuleLoader layer;
     private final Thread thread;
+    /** Answered when it is over. */
+    private final long question;
     /** In the order in which they were asked for before, each behind {@code +} where it was linked then, behind {@code -} otherwise. */
     private String[] classes;
     /** Where each of them stands; null until that is known. */
@@ -25,8 +27,9 @@ final class Ahead implements Runnable {
     private volatile int asked;
     private volatile boolean ended;
 
-    private Ahead(ModuleLoader layer, String[] classes) {
+    private Ahead(ModuleLoader layer, String[] classes, long question) {
         this.layer = layer;
+        this.question = question;
         this.classes = classes;
         this.thread = new Thread(Module.Group.root(), this, "arklet ahead");
         thread.setContextClassLoader(ClassLoader.getSystemClassLoader());
@@ -35,15 +38,17 @@ final class Ahead implements Runnable {
 
     /**
      * Begins, where there is a second processor to do it on, and the layer is not on its way out. Where {@code classes} is empty, it goes by what the
-     * base has loaded of the same names.
+     * base has loaded of the same names. The question is answered when that is over.
      */
-    static void begin(ModuleLoader layer, String[] classes) {
+    static void begin(ModuleLoader layer, String[] classes, long question) {
         if (Runtime.getRuntime().availableProcessors() > 1) {
-            Ahead ahead = new Ahead(layer, classes);
+            Ahead ahead = new Ahead(layer, classes, question);
             if (layer.take(ahead)) {
                 ahead.thread.start();
+                return;
             }
         }
+        Native.answered(question, "");
     }
 
     /** The classes that a layer has, in the order in which they were loaded. */
@@ -100,6 +105,7 @@ final class Ahead implements Runnable {
             // It is over, not this JDK's way, or there is no memory: then classes are loaded when they are asked for.
         } finally {
             layer.ahead = null;
+            Native.answered(question, "");
         }
     }
 

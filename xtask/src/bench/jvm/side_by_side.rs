@@ -26,7 +26,6 @@ const START_COST_MIB: f64 = 8.0;
 const PROMISED: f64 = 0.6;
 
 const READY_P50: &str = "ready p50, ms";
-const RESIDENT: &str = "resident per module, MiB";
 
 /// Our figure and theirs; less is better.
 struct Line {
@@ -65,7 +64,7 @@ pub(crate) fn measure() -> Result<Measured, Error> {
 
     let starts = starts(&jars, &mut figures)?;
     lines.extend(starts.lines());
-    modules(&jars, &mut lines, &mut figures)?;
+    let resident = modules(&jars, &starts.plain, &mut lines, &mut figures)?;
     cycles(&jars, &mut lines, &mut figures)?;
     let upgraded = upgrades(&jars, &mut lines, &mut figures)?;
 
@@ -74,7 +73,7 @@ pub(crate) fn measure() -> Result<Measured, Error> {
         say(&format!("  {:<44} ours {:>10.2}   theirs {:>10.2}   {ahead}", line.what, line.ours, line.theirs));
     }
     let ratio = |what: &str| lines.iter().find(|line| line.what == what).map_or(f64::NAN, |line| line.ours / line.theirs);
-    let (ready, resident) = (ratio(READY_P50), ratio(RESIDENT));
+    let (ready, resident) = (ratio(READY_P50), resident.ours / resident.theirs);
     let ahead = lines.iter().all(Line::ahead);
     let cheap = starts.cost_ms.ours <= START_COST_MS && starts.cost_mib.ours <= START_COST_MIB;
     let told = |line: &Line| {
@@ -86,7 +85,7 @@ pub(crate) fn measure() -> Result<Measured, Error> {
         figures: Value::Object(figures),
         ratio: json!({
             "readyP50": rounded(ready),
-            "residentPerModule": rounded(resident),
+            "residentPerModuleFromOwnBase": rounded(resident),
             "startCostTo100Ms": rounded(starts.cost_ms.ours / START_COST_MS),
             "startCostTo8Mib": rounded(starts.cost_mib.ours / START_COST_MIB),
             "aheadOnEveryLine": ahead,
@@ -95,20 +94,19 @@ pub(crate) fn measure() -> Result<Measured, Error> {
     })
 }
 
-/// What is compared of a base with modules.
+/// What is compared of a base with ten modules: a tenth of what it has more than the plain base. So all counts that a system brings for its
+/// modules, wherever that is: their libraries are in the base of Koupleless, and come with our first module.
 struct Memory {
-    /// Of one module on the average.
-    each: &'static str,
-    /// Of all of it.
-    whole: &'static str,
+    what: &'static str,
     figure: fn(&Usage) -> f64,
 }
 
+const RESIDENT: Memory = Memory { what: "resident per module, MiB", figure: |usage| mib(usage.resident) };
 const MEMORY: [Memory; 4] = [
-    Memory { each: RESIDENT, whole: "resident of base and 10 modules, MiB", figure: |usage| mib(usage.resident) },
-    Memory { each: "heap per module, MiB", whole: "heap of base and 10 modules, MiB", figure: |usage| mib(usage.heap) },
-    Memory { each: "metaspace per module, MiB", whole: "metaspace of base and 10 modules, MiB", figure: |usage| mib(usage.metaspace) },
-    Memory { each: "classes per module", whole: "classes of base and 10 modules", figure: |usage| usage.classes as f64 },
+    RESIDENT,
+    Memory { what: "heap per module, MiB", figure: |usage| mib(usage.heap) },
+    Memory { what: "metaspace per module, MiB", figure: |usage| mib(usage.metaspace) },
+    Memory { what: "classes per module", figure: |usage| usage.classes as f64 },
 ];
 
 fn module(number: usize) -> String {
@@ -119,6 +117,8 @@ fn module(number: usize) -> String {
 struct Starts {
     cost_ms: Pair<f64>,
     cost_mib: Pair<f64>,
+    /// What the plain base has of each of [`MEMORY`].
+    plain: [f64; MEMORY.len()],
 }
 
 impl Starts {
@@ -153,6 +153,8 @@ fn starts(jars: &Jars, figures: &mut Map<String, Value>) -> Result<Starts, Error
             seen.push(start);
         }
     }
+    let [plain, ..] = &seen;
+    let in_plain = MEMORY.map(|memory| median(plain.iter().map(|start| (memory.figure)(&start.usage)).collect()));
     let [plain, agent, koupleless] = seen.map(|seen| {
         let middle = |figure: fn(&Start) -> f64| rounded(median(seen.iter().map(figure).collect()));
         json!({
@@ -169,7 +171,7 @@ fn starts(jars: &Jars, figures: &mut Map<String, Value>) -> Result<Starts, Error
         let of = |figures: &Value| figures.get(key).and_then(Value::as_f64).unwrap_or(f64::NAN);
         Pair { ours: of(&agent) - of(&plain), theirs: of(&koupleless) - of(&plain) }
     };
-    let starts = Starts { cost_ms: cost("firstAnswerMs"), cost_mib: cost("residentMib") };
+    let starts = Starts { cost_ms: cost("firstAnswerMs"), cost_mib: cost("residentMib"), plain: in_plain };
     figures.insert("starts".to_owned(), json!({"each": STARTS, "plain": plain, "agent": agent, "koupleless": koupleless}));
     Ok(starts)
 }
@@ -178,10 +180,12 @@ fn pair(jars: &Jars) -> Result<Pair<Base<'_>>, Error> {
     Ok(Pair { ours: Base::start(System::Agent, jars)?, theirs: Base::start(System::Koupleless, jars)? })
 }
 
-/// Ten modules, in both bases in turn.
-fn modules(jars: &Jars, lines: &mut Vec<Line>, figures: &mut Map<String, Value>) -> Result<(), Error> {
+/// Ten modules, in both bases in turn. Answers with the resident memory of each, where it is counted from the system's own base.
+fn modules(jars: &Jars, plain: &[f64; MEMORY.len()], lines: &mut Vec<Line>, figures: &mut Map<String, Value>) -> Result<Pair<f64>, Error> {
     let bases = pair(jars)?;
     let before = bases.try_each(Base::usage)?;
+    // Theirs is slimmed: its libraries were built into the base, and are loaded.
+    let prepared = bases.ours.prepare(&module(0), 1)?;
     let mut ready = Pair { ours: Vec::new(), theirs: Vec::new() };
     let mut with_one = None;
     for number in 0..MODULES {
@@ -198,13 +202,11 @@ fn modules(jars: &Jars, lines: &mut Vec<Line>, figures: &mut Map<String, Value>)
 
     let first = ready.each(|ready| ready.first().copied().unwrap_or(f64::NAN));
     let p50 = ready.each(|ready| median(ready.clone()));
-    lines.push(Line { what: "ready first, ms", ours: first.ours, theirs: first.theirs });
+    lines.push(Line { what: "ready first, its libraries loaded before, ms", ours: first.ours, theirs: first.theirs });
     lines.push(Line { what: READY_P50, ours: p50.ours, theirs: p50.theirs });
-    for Memory { each, whole, figure } in &MEMORY {
-        // Our first module brings the layer of libraries, which is counted; their base has brought them before.
-        let more = |before: &Usage, after: &Usage| (figure(after) - figure(before)) / MODULES as f64;
-        lines.push(Line { what: each, ours: more(&before.ours, &with_all.ours), theirs: more(&before.theirs, &with_all.theirs) });
-        lines.push(Line { what: whole, ours: figure(&with_all.ours), theirs: figure(&with_all.theirs) });
+    for (Memory { what, figure }, plain) in MEMORY.iter().zip(plain) {
+        let each = with_all.each(|usage| (figure(usage) - plain) / MODULES as f64);
+        lines.push(Line { what, ours: each.ours, theirs: each.theirs });
     }
     let more = |before: &Usage, after: &Usage, modules: usize| {
         let more = |figure: fn(&Usage) -> f64| rounded((figure(after) - figure(before)) / modules as f64);
@@ -217,6 +219,10 @@ fn modules(jars: &Jars, lines: &mut Vec<Line>, figures: &mut Map<String, Value>)
             "descriptors": more(|usage| usage.descriptors as f64),
         })
     };
+    let from_own_base = json!({
+        "agent": more(&before.ours, &with_all.ours, MODULES),
+        "koupleless": more(&before.theirs, &with_all.theirs, MODULES),
+    });
     // Ours comes with the layer of libraries, once.
     let first_costs = json!({
         "agent": more(&before.ours, &with_one.ours, 1),
@@ -231,12 +237,15 @@ fn modules(jars: &Jars, lines: &mut Vec<Line>, figures: &mut Map<String, Value>)
         "modules".to_owned(),
         json!({
             "modules": MODULES,
+            "preparedMs": rounded(prepared),
             "readyMs": {"agent": all_ready.ours, "koupleless": all_ready.theirs},
+            "eachFromOwnBase": from_own_base,
             "first": first_costs,
             "eachFurther": each_further,
         }),
     );
-    Ok(())
+    let resident = |before: &Usage, after: &Usage| ((RESIDENT.figure)(after) - (RESIDENT.figure)(before)) / MODULES as f64;
+    Ok(Pair { ours: resident(&before.ours, &with_all.ours), theirs: resident(&before.theirs, &with_all.theirs) })
 }
 
 /// One module that comes and goes, in both bases in turn.
@@ -289,7 +298,7 @@ fn cycles(jars: &Jars, lines: &mut Vec<Line>, figures: &mut Map<String, Value>) 
 fn upgrades(jars: &Jars, lines: &mut Vec<Line>, figures: &mut Map<String, Value>) -> Result<bool, Error> {
     let one = |system| -> Result<_, Error> {
         let base = Base::start(system, jars)?;
-        base.install(ONE, 1)?;
+        let first = base.install(ONE, 1)?;
         let load = Load::new(base.gateway, &format!("/{ONE}/version"), CONNECTIONS, &["v1", "v2"]).start()?;
         let mut steps = Vec::new();
         for number in 0..UPGRADES {
@@ -305,6 +314,7 @@ fn upgrades(jars: &Jars, lines: &mut Vec<Line>, figures: &mut Map<String, Value>
             "requests": report.right + report.lost,
             "lost": report.lost,
             "bodies": report.bodies.len(),
+            "readyFirstUnpreparedMs": rounded(first),
             "upgradeP50Ms": rounded(median(steps)),
             "p50Ms": report.quantile_ms(0.5),
             "p99Ms": report.quantile_ms(0.99),

@@ -63,34 +63,50 @@ fn need(program: &str) {
 
 /// The sample application that knows nothing of this project.
 fn base_jar() -> PathBuf {
-    static BUILD: Once = Once::new();
     need("java");
-    need("mvn");
-    let project = root().join("examples/jvm/base");
-    let jar = project.join("target/base.jar");
-    BUILD.call_once(|| {
-        if !jar.is_file() {
-            let built = Command::new("mvn").args(["-q", "-B", "-DskipTests", "package"]).current_dir(&project).status().unwrap();
-            assert!(built.success(), "the sample base in {} does not build", project.display());
-        }
-    });
-    jar
+    fetched();
+    sample_base().join("target/base.jar")
 }
 
-/// A new project called `name`.
-fn project(parent: &Path, name: &str) -> PathBuf {
+fn sample_base() -> PathBuf {
+    root().join("examples/jvm/base")
+}
+
+/// Sees that Maven has fetched whatever the builds of these tests need: several of it that fetch at a time get into each other's way.
+fn fetched() {
+    static ONE_AT_A_TIME: Once = Once::new();
     need("mvn");
+    ONE_AT_A_TIME.call_once(|| {
+        let parent = tempfile::tempdir().unwrap();
+        json(&["build", new_project(parent.path(), "first").to_str().unwrap()]);
+        let base = sample_base();
+        if !base.join("target/base.jar").is_file() {
+            let built = Command::new("mvn").args(["-q", "-B", "-DskipTests", "package"]).current_dir(&base).status().unwrap();
+            assert!(built.success(), "the sample base in {} does not build", base.display());
+        }
+    });
+}
+
+/// A new project called `name`, which Maven can build.
+fn project(parent: &Path, name: &str) -> PathBuf {
+    fetched();
+    new_project(parent, name)
+}
+
+fn new_project(parent: &Path, name: &str) -> PathBuf {
     let directory = parent.join(name);
     let made = json(&["new", directory.to_str().unwrap(), "--kind", "jvm"]);
     assert_eq!((&made["name"], &made["kind"]), (&name.into(), &"jvm".into()));
     directory
 }
 
-/// Puts `new` in place of `old` in a file that has it.
+/// Puts `new` in place of `old` in a file that has it. In one step: somebody may be watching.
 fn edit(file: &Path, old: &str, new: &str) {
     let text = std::fs::read_to_string(file).unwrap();
     assert!(text.contains(old), "{text}");
-    std::fs::write(file, text.replace(old, new)).unwrap();
+    let changed = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&changed, text.replace(old, new)).unwrap();
+    changed.persist(file).unwrap();
 }
 
 /// The lines of a stream, as they come.

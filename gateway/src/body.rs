@@ -119,12 +119,13 @@ pub(crate) struct Stay {
 impl Drop for Stay {
     fn drop(&mut self) {
         let stats = &self.inside.0.stats;
-        stats.ended();
         let took = self.took.unwrap_or_else(|| self.arrived.elapsed());
         stats.answered(self.status, took);
         if let Some(observed) = self.observed.take() {
             observed.end(self.status, took);
         }
+        // Last: whoever sees that nobody is inside any more has all of them counted.
+        stats.ended();
     }
 }
 

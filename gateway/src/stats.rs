@@ -3,7 +3,10 @@
 use std::{
     sync::{
         OnceLock,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{
+            AtomicU64,
+            Ordering::{Acquire, Relaxed, Release},
+        },
     },
     time::Duration,
 };
@@ -45,7 +48,7 @@ impl Stats {
     }
 
     pub(crate) fn ended(&self) {
-        self.in_flight.fetch_sub(1, Relaxed);
+        self.in_flight.fetch_sub(1, Release);
     }
 
     pub(crate) fn queue(&self) -> Queued<'_> {
@@ -63,7 +66,7 @@ impl Stats {
     }
 
     pub(crate) fn gauges(&self) -> (u64, u64) {
-        (self.in_flight.load(Relaxed), self.queued.load(Relaxed))
+        (self.in_flight.load(Acquire), self.queued.load(Relaxed))
     }
 
     pub(crate) fn durations(&self) -> Option<&Histogram> {

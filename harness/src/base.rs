@@ -7,10 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ark_model::State;
+
 use crate::{Error, api::Api, bin_dir, program::Program};
 
-/// How long a base may take to listen, and to be ready.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long whatever is waited for may take: far above what it takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A base that runs. It is killed when this is dropped.
 pub struct Base {
@@ -93,6 +95,37 @@ impl Base {
                 _ => std::thread::sleep(Duration::from_millis(2)),
             }
         }
+    }
+
+    /// Waits until its log has `part` in it: what it does may be seen before the line that says so.
+    ///
+    /// # Errors
+    /// Where it takes too long: with the log.
+    pub fn wait_log(&self, part: &str) -> Result<(), Error> {
+        let end = Instant::now() + PATIENCE;
+        while !self.log().contains(part) {
+            if Instant::now() > end {
+                return Err(format!("{part:?} is not in the log:\n{}", self.log()).into());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
+    /// Waits until all that serves does so by its optimised build. Each is made behind the install, and takes over like any other version:
+    /// by another instance, and with an end to the requests of the one before.
+    ///
+    /// # Errors
+    /// Where it takes too long.
+    pub fn settle(&self) -> Result<(), Error> {
+        let end = Instant::now() + PATIENCE;
+        while self.api.modules()?.iter().any(|module| module.state == State::Activated && module.build != "optimised") {
+            if Instant::now() > end {
+                return Err(format!("there is no optimised build:\n{}", self.log()).into());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
     }
 
     /// Whether its process still runs.

@@ -52,9 +52,7 @@ impl Postgres {
         let programs = programs()?;
         let folder = tempfile::tempdir()?;
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777))?;
-        // Free now; nobody is told of it until the server has it.
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let postgres = Self { folder, programs, port };
+        let mut postgres = Self { folder, programs, port: 0 };
         postgres.run("initdb", &["-D", &postgres.data(), "-U", USER, "-A", "trust", "-N", "-E", "UTF8"])?;
         for (name, text) in files {
             let (path, owner) = (Path::new(&postgres.data()).join(name), std::fs::metadata(postgres.data())?);
@@ -62,10 +60,21 @@ impl Postgres {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
             chown(&path, Some(owner.uid()), Some(owner.gid()))?;
         }
-        let settings = format!("-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories='' {settings}");
-        postgres.run("pg_ctl", &["-D", &postgres.data(), "-w", "-l", &postgres.path("server.log"), "-o", &settings, "start"])?;
-        postgres.run("createdb", &["-h", "127.0.0.1", "-p", &port.to_string(), "-U", USER, database])?;
+        // A port that is free may be somebody's before the server has it.
+        let mut started = postgres.listen(settings);
+        for _ in 0..2 {
+            started = started.or_else(|_| postgres.listen(settings));
+        }
+        started?;
+        postgres.run("createdb", &["-h", "127.0.0.1", "-p", &postgres.port.to_string(), "-U", USER, database])?;
         Ok(postgres)
+    }
+
+    /// Starts the server on a port that is free now.
+    fn listen(&mut self, settings: &str) -> Result<(), Error> {
+        self.port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let settings = format!("-c listen_addresses=127.0.0.1 -c port={} -c unix_socket_directories='' {settings}", self.port);
+        self.run("pg_ctl", &["-D", &self.data(), "-w", "-l", &self.path("server.log"), "-o", &settings, "start"]).map(drop)
     }
 
     /// What a statement answers, without headings.

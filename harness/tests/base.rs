@@ -58,12 +58,11 @@ fn an_order_that_was_accepted_and_not_finished_is_finished_after_a_restart() {
         json!({"bizName": "hello", "bizVersion": "1.0.0", "bizUrl": format!("http://{address}/x.wasm"), "async": true, "requestId": "r"});
     assert_eq!(base.api.command("installBiz", &order).unwrap()["code"], "SUCCESS");
     base.kill();
-    drop(silent);
     let bytes = std::fs::read(package).unwrap();
-    let server = std::net::TcpListener::bind(address).unwrap();
     std::thread::spawn(move || {
         use std::io::{Read, Write};
-        for mut stream in server.incoming().map_while(Result::ok) {
+        // The first is of the dead base.
+        for mut stream in silent.incoming().map_while(Result::ok) {
             let _ = stream.read(&mut [0; 1024]);
             let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", bytes.len());
             let _ = stream.write_all(&bytes);

@@ -62,6 +62,7 @@ impl House {
         let package = samples::sample("misbehave", 1).unwrap();
         let order = json!({"url": url(&package), "limits": limits});
         self.base.api.install(&order).unwrap().unwrap();
+        self.base.settle().unwrap();
         "/misbehave"
     }
 }
@@ -317,7 +318,7 @@ fn a_full_queue_refuses_with_a_hint_when_to_come_again() {
     let path = house.misbehave(&json!({"concurrency": 1, "queue": 1, "queue-wait-ms": 10_000}));
     let slow: Vec<_> = (0..2)
         .map(|_| {
-            let target = format!("http://{}{path}/slow?ms=1500", house.base.gateway);
+            let target = format!("http://{}{path}/slow?ms=5000", house.base.gateway);
             thread::spawn(move || ureq::get(target).call().unwrap().status().as_u16())
         })
         .collect();
@@ -350,12 +351,14 @@ fn a_flood_of_log_is_cut_and_counted() {
 fn a_start_that_fails_or_never_ends_leaves_the_old_version_serving() {
     let house = House::new();
     let path = house.misbehave(&json!({}));
-    for (feature, version, reason) in [("probe-fails", "2.0.0", Reason::ProbeFailed), ("probe-hangs", "3.0.0", Reason::StartTimedOut)] {
+    for (feature, version, deadline_ms, reason) in
+        [("probe-fails", "2.0.0", 10_000, Reason::ProbeFailed), ("probe-hangs", "3.0.0", 500, Reason::StartTimedOut)]
+    {
         let built = samples::build("misbehave", &[feature], Some(version)).unwrap();
         let package = house.folder.path().join(format!("{version}.wasm"));
         samples::remade(&built, &package, |manifest| manifest.probe_path = Some("/probe".to_owned())).unwrap();
-        let (found, message) =
-            house.refused(&json!({"url": url(&package), "limits": {"start-deadline-ms": 500, "request-deadline-ms": 20_000}}));
+        let limits = json!({"start-deadline-ms": deadline_ms, "request-deadline-ms": 20_000});
+        let (found, message) = house.refused(&json!({"url": url(&package), "limits": limits}));
         assert_eq!(found, reason, "{message}");
         assert_eq!(house.get(&format!("{path}/ok")).0, 200);
         let states: Vec<State> = house

@@ -1,7 +1,10 @@
 //! A fleet: a real controller, real bases that join it, real load.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
-use std::{process::Command, time::Duration};
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use harness::{
     base::Base,
@@ -65,11 +68,22 @@ fn a_controller_that_is_killed_in_the_middle_of_a_rollout_goes_on_with_it() {
     controller.wait_progress("hello", "Completed").unwrap();
     let loads = bases.each_ref().map(|base| Load::new(base.gateway, "/hello/", 2, &HELLO).start().unwrap());
     controller.patch("moduledeployments", "hello", &version("2.0.0", &hello(2))).unwrap();
-    controller.wait("moduledeployments", "hello", |document| document["status"]["updatedAvailableReplicas"] == 1).unwrap();
+    let is_begun = |document: &Value| {
+        let status = &document["status"];
+        status["observedGeneration"] == document["metadata"]["generation"] && status["updatedAvailableReplicas"].as_u64() >= Some(1)
+    };
+    controller.wait("moduledeployments", "hello", is_begun).unwrap();
     let listen = controller.url.trim_start_matches("http://").to_owned();
     let told = controller.wait_told("RolloutStarted", 2).unwrap();
     controller.kill();
-    let controller = Controller::start_in(folder.path(), &listen, &[]).unwrap();
+    // A port that nobody listens at may be somebody's for a moment.
+    let end = Instant::now() + Duration::from_secs(60);
+    let controller = loop {
+        match Controller::start_in(folder.path(), &listen, &[]) {
+            Ok(controller) => break controller,
+            Err(error) => assert!(Instant::now() < end, "{error}"),
+        }
+    };
     assert_eq!(controller.told("RolloutStarted").unwrap(), told, "what happened is told after a restart");
     controller.wait_progress("hello", "Completed").unwrap();
     for load in loads {
@@ -85,19 +99,19 @@ fn what_somebody_removes_by_hand_and_what_a_base_forgets_comes_back() {
     let base = controller.join("a", &[]).unwrap();
     controller.create("moduledeployments", &deployment("hello", "1.0.0", &hello(1), 1)).unwrap();
     controller.wait_progress("hello", "Completed").unwrap();
-    base.api.delete("/v1/modules/hello/1.0.0").unwrap();
     let modules = controller.get("modules", "").unwrap();
     let name = modules["items"][0]["metadata"]["name"].as_str().unwrap().to_owned();
     let since = |module: &Value| module["status"]["last_transition_time"].as_str().unwrap_or_default().to_owned();
     let before = since(&modules["items"][0]);
+    base.api.delete("/v1/modules/hello/1.0.0").unwrap();
     controller.wait("modules", &name, |module| module["status"]["status"] == "Available" && since(module) != before).unwrap();
     assert_eq!(answer(&base), HELLO[0]);
     drop(base);
     // Another one takes its name, and has nothing of it.
     let base = Base::start(&["--controller", &controller.url, "--base-name", "a"]).unwrap();
-    let end = std::time::Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + Duration::from_secs(60);
     while base.api.modules().unwrap().is_empty() {
-        assert!(std::time::Instant::now() < end, "{}", controller.log());
+        assert!(Instant::now() < end, "{}", controller.log());
         std::thread::sleep(Duration::from_millis(20));
     }
     controller.wait("modules", &name, |module| module["status"]["status"] == "Available").unwrap();

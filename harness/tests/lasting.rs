@@ -37,15 +37,6 @@ fn standing(base: &Base) -> Vec<String> {
     base.api.modules().unwrap().into_iter().map(|module| format!("{} {}", module.id, module.state)).collect()
 }
 
-/// Waits until the optimised builds are on the disk too: they are made behind the install.
-fn settled(base: &Base) {
-    let began = Instant::now();
-    while base.api.modules().unwrap().iter().any(|module| module.build != "optimised") {
-        assert!(began.elapsed() < PATIENCE, "no optimised build");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 /// Installs the second version and kills the base when it has told `last` events. Says which they were.
 fn killed_after(base: &mut Base, last: usize) -> Vec<String> {
     let order = json!({"url": url(&samples::sample("hello", 2).unwrap())}).to_string();
@@ -72,14 +63,14 @@ fn a_base_that_is_killed_at_any_event_of_an_install_comes_back_with_what_was_bef
     let prepared = |data: &Path| {
         let base = Base::start_in(data, &[]).unwrap();
         base.api.install_file(&samples::sample("hello", 1).unwrap()).unwrap();
-        settled(&base);
+        base.settle().unwrap();
         base
     };
     // The files of an install without any harm: no other may be there after one with.
     let untouched = tempfile::tempdir().unwrap();
     let base = prepared(untouched.path());
     base.api.install_file(&samples::sample("hello", 2).unwrap()).unwrap();
-    settled(&base);
+    base.settle().unwrap();
     drop(base);
     let allowed = files(untouched.path());
 
@@ -95,7 +86,7 @@ fn a_base_that_is_killed_at_any_event_of_an_install_comes_back_with_what_was_bef
         assert!(found == before || found == after, "killed after {events:?}: {found:?}");
         let served = events.iter().any(|event| event == "serving");
         assert!(!served || found == after, "it served, and was forgotten: {events:?}");
-        settled(&base);
+        base.settle().unwrap();
         let version = if found == after { "v2" } else { "v1" };
         let answer = ureq::get(format!("http://{}/hello/", base.gateway)).call().unwrap().body_mut().read_to_string().unwrap();
         assert_eq!(answer, format!("hello from {version}\n"));
@@ -119,7 +110,7 @@ fn a_base_that_is_killed_at_any_event_of_an_install_comes_back_with_what_was_bef
 #[test]
 fn a_package_that_nobody_uses_any_more_is_removed_after_its_time_and_no_other() {
     let data = tempfile::tempdir().unwrap();
-    let mut base = Base::start_in(data.path(), &["--keep-unused", "1"]).unwrap();
+    let mut base = Base::start_in(data.path(), &["--keep-unused", "3"]).unwrap();
     let digest = |base: &Base, name: &str| base.api.modules().unwrap().into_iter().find(|module| module.id.name() == name).unwrap().sha256;
     let packages = || files(&data.path().join("packages/sha256"));
     let until = |wanted: &[&String]| {

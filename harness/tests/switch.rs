@@ -84,16 +84,11 @@ fn what_was_prepared_starts_with_its_optimised_build() {
 #[test]
 fn an_optimised_build_takes_over_without_a_lost_request() {
     let base = Base::start(&[]).unwrap();
-    base.api.install_file(&samples::sample("render", 1).unwrap()).unwrap();
+    let installed = base.api.install_file(&samples::sample("render", 1).unwrap()).unwrap();
+    assert_eq!(installed.module.build, "baseline");
     let expected: harness::load::Right = std::sync::Arc::new(|body: &[u8]| body.windows(3).any(|window| window == b"day"));
     let load = Load { target: base.gateway, path: "/render/page?title=x".to_owned(), connections: 4, right: expected }.start().unwrap();
-    let build = || base.api.modules().unwrap()[0].build.clone();
-    assert_eq!(build(), "baseline");
-    let began = std::time::Instant::now();
-    while build() != "optimised" {
-        assert!(began.elapsed().as_secs() < 120, "the optimised build did not come");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    base.settle().unwrap();
     let report = load.stop().unwrap();
     assert_eq!((report.lost, report.failures), (0, Vec::new()));
 }

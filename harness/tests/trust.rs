@@ -91,7 +91,7 @@ fn signed_modules_come_back_after_a_kill_and_not_where_their_key_is_no_longer_tr
     let other = KeyPair::generate_unencrypted_keypair().unwrap().pk.to_base64();
     let base = Base::start_in(data.path(), &["--require-key", &other]).unwrap();
     assert!(base.api.modules().unwrap().iter().all(|module| module.state != ark_model::State::Activated));
-    assert!(base.log().contains("SignatureInvalid"), "{}", base.log());
+    base.wait_log("SignatureInvalid").unwrap();
 }
 
 #[test]

@@ -258,8 +258,9 @@ async fn controllers_that_do_not_lead_and_those_that_never_speak_are_passed_over
     let all = format!("{},{},http://{},{}", follower.url, starting.url, silent.local_addr().unwrap(), leader.url);
     let base = Base::start(&["--controller", &all]).unwrap();
     leader.tunnel().await.reports().await.ready().await;
-    let log = base.log();
-    assert!(log.contains("it does not lead, or is not ready (421") && log.contains("it did not open the tunnel within 10 s"), "{log}");
+    for why in ["it does not lead, or is not ready (421", "it did not open the tunnel within 10 s"] {
+        base.wait_log(why).unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -269,7 +270,7 @@ async fn a_controller_that_takes_the_tunnel_and_asks_for_nothing_is_left() {
     let base = Base::start(&["--controller", &mute.url, "--controller", &leader.url]).unwrap();
     let _kept = mute.tunnel().await;
     leader.tunnel().await.reports().await.ready().await;
-    assert!(base.log().contains("it took the tunnel, and asked for nothing within 20 s"), "{}", base.log());
+    base.wait_log("it took the tunnel, and asked for nothing within 20 s").unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -324,5 +325,5 @@ async fn a_controller_behind_tls_is_joined_where_its_authority_is_known_and_not_
     let tunnel = controller.tunnel().await;
     assert_eq!(tunnel.header("ark-base"), "knows");
     tunnel.reports().await.ready().await;
-    assert!(stranger.log().contains("it cannot be reached: invalid peer certificate"), "{}", stranger.log());
+    stranger.wait_log("it cannot be reached: invalid peer certificate").unwrap();
 }

@@ -14,7 +14,7 @@ use std::{
 };
 
 use harness::{base::Base, bin_dir, load::Load, samples};
-use lines::{arkctl, lines};
+use lines::{arkctl, lines, save};
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -211,17 +211,17 @@ fn dev_serves_each_save_survives_a_mistake_and_removes_its_module_at_the_end() {
 
     let source = project.join("src/lib.rs");
     let text = std::fs::read_to_string(&source).unwrap();
-    std::fs::write(&source, text.replace("hello from", "welcome to")).unwrap();
+    save(&source, &text.replace("hello from", "welcome to"));
     line_with(&notes, "waiting for a save");
     assert_eq!(body(), "welcome to greeting at /x\n");
     line_with(&logged, "asked for /x");
 
     // A mistake leaves what serves; the next save mends it.
-    std::fs::write(&source, "this is no Rust").unwrap();
+    save(&source, "this is no Rust");
     line_with(&notes, "error:");
     line_with(&notes, "waiting for a save");
     assert_eq!(body(), "welcome to greeting at /x\n");
-    std::fs::write(&source, text.replace("hello from", "mended:")).unwrap();
+    save(&source, &text.replace("hello from", "mended:"));
     line_with(&notes, "waiting for a save");
     assert_eq!(body(), "mended: greeting at /x\n");
     let versions = base.api.modules().unwrap();

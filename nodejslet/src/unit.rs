@@ -16,6 +16,7 @@ use serde_json::json;
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader},
     net::{UnixListener, unix::pipe},
+    task::JoinHandle,
 };
 
 use crate::{
@@ -26,6 +27,8 @@ use crate::{
 
 /// How long a worker may take to be terminated, before its whole process is killed.
 const TERMINATED: Duration = Duration::from_secs(3);
+/// How long the last that one wrote may take to be in its log. There is no end of it while something that it started holds its output open.
+const WRITTEN: Duration = Duration::from_secs(1);
 
 /// What is run.
 #[derive(Debug, Clone, Serialize)]
@@ -78,6 +81,8 @@ pub(crate) struct Unit {
     line: Line<Told>,
     /// What it writes, until that goes somewhere.
     output: Vec<(&'static str, Stream)>,
+    /// What brings that into its log.
+    readers: Vec<JoinHandle<()>>,
     /// Its sockets. Deleted with it.
     folder: tempfile::TempDir,
 }
@@ -102,7 +107,7 @@ impl Unit {
             called = waiting.called() => called?,
             how = process.ended() => return Err(io::Error::other(format!("{} ended at once: {how}", program.node.display()))),
         };
-        Ok(Self { body: Body::Process(process), line: called, output, folder })
+        Ok(Self { body: Body::Process(process), line: called, output, readers: Vec::new(), folder })
     }
 
     /// A worker that waits for what it is to run.
@@ -125,14 +130,14 @@ impl Unit {
             called = called => called?,
             how = worker.ended() => return Err(io::Error::other(format!("a worker ended at once: {how}"))),
         };
-        Ok(Self { body: Body::Worker(worker), line, output, folder })
+        Ok(Self { body: Body::Worker(worker), line, output, readers: Vec::new(), folder })
     }
 
     /// Has it run something, with what it says going to `output`. It does so once.
     pub(crate) fn run(&mut self, run: &Run, output: &Output) {
         if let Output::Log(log) = output {
             for (name, stream) in self.output.drain(..) {
-                tokio::spawn(lines(stream, name, Arc::clone(log)));
+                self.readers.push(tokio::spawn(lines(stream, name, Arc::clone(log))));
             }
         }
         self.line.say(&json!({ "run": run, "sockets": self.folder.path() }));
@@ -174,12 +179,19 @@ impl Unit {
         self.folder.path().join(number.to_string()).into()
     }
 
-    /// Waits until it has ended, and says how.
+    /// Waits until it has ended and what it wrote is in its log, and says how.
     pub(crate) async fn ended(&mut self) -> String {
-        match &mut self.body {
+        let how = match &mut self.body {
             Body::Process(process) => process.ended().await,
             Body::Worker(worker) => worker.ended().await,
-        }
+        };
+        let written = async {
+            for reader in self.readers.drain(..) {
+                let _ = reader.await;
+            }
+        };
+        let _ = tokio::time::timeout(WRITTEN, written).await;
+        how
     }
 
     /// What it has in memory, in bytes, where its engine has `engine_bytes`: of a process, all that is its own.

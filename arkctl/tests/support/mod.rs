@@ -95,11 +95,6 @@ impl FakeBase {
     pub(crate) fn port(&self) -> u16 {
         self.address.port()
     }
-
-    /// Ends it; nobody listens at its URL from then on.
-    pub(crate) fn stop(self) -> String {
-        self.url()
-    }
 }
 
 impl Drop for FakeBase {

@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read},
+    path::Path,
     process::{Command, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
@@ -26,4 +27,11 @@ pub(crate) fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
         }
     });
     lines
+}
+
+/// Saves a file in one step: whoever watches it sees no half of it.
+pub(crate) fn save(file: &Path, text: &str) {
+    let saved = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&saved, text).unwrap();
+    saved.persist(file).unwrap();
 }

@@ -109,12 +109,18 @@ fn a_taken_address_is_told_and_the_end_of_the_process_is_not_held_up() {
     let without = start(&[&address]);
     eventually("the agent says why there is none", || without.err().contains("the agent has ended, the application goes on").then_some(()));
     assert!(without.err().contains(&taken.local_addr().unwrap().to_string()), "{}", without.err());
-    let with = start(&[]);
-    let api = with.api();
-    eventually("the agent is ready", || (api.get_status("/readyz").ok()? == 200).then_some(()));
-    let ((status, plain), (same, took)) = (without.end(), with.end());
-    assert_eq!((status.code(), same.code()), (Some(143), Some(143)));
-    // A thread that is left inside of the VM costs 300 ms and more of waiting; the rest is Spring's own end.
+    let (status, plain) = without.end();
+    assert_eq!(status.code(), Some(143));
+    let with_agent = || {
+        let with = start(&[]);
+        let api = with.api();
+        eventually("the agent is ready", || (api.get_status("/readyz").ok()? == 200).then_some(()));
+        let (status, took) = with.end();
+        assert_eq!(status.code(), Some(143));
+        took
+    };
+    // A thread that is left inside of the VM costs 300 ms and more of waiting, each time; the rest is Spring's own end, or a busy machine.
+    let took = (0..3).map(|_| with_agent()).min().unwrap();
     assert!(took < plain * 4 + Duration::from_millis(200), "{took:?} with the agent, {plain:?} without");
 }
 

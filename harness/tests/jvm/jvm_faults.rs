@@ -189,7 +189,7 @@ fn threads_that_never_end_are_named_and_an_operation_at_a_time_has_a_name() {
     // While the old one drains, its name is not free.
     install(&house.base, &order("catalog", "1.0.0", "catalog-v1"));
     let gateway = house.base.gateway;
-    let slow = std::thread::spawn(move || crate::support::get_at(gateway, "/catalog/slow?ms=3000"));
+    let slow = std::thread::spawn(move || crate::support::get_at(gateway, "/catalog/slow?ms=10000"));
     eventually("the request is there", || {
         let modules = house.base.api.modules().unwrap();
         modules.iter().any(|module| module.id.name() == "catalog" && module.traffic.in_flight > 0).then_some(())

@@ -109,6 +109,6 @@ fn a_base_starts_with_the_jars_in_a_folder() {
     base.wait_ready().unwrap();
     assert_eq!(body(&base, "/catalog/version"), "listed");
     assert!(state(&base, "ticker", "2.0.0").is_some());
-    assert!(base.log().contains("the agent is there already"), "{}", base.log());
+    base.wait_log("the agent is there already").unwrap();
     assert_eq!(serde_json::from_str::<serde_json::Value>(&base.api.get("/v1/base").unwrap().1).unwrap()["name"], "shop");
 }

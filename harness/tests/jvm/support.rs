@@ -38,14 +38,15 @@ pub(crate) fn install(base: &Base, order: &Value) {
     }
 }
 
-/// Removes a module, which has to be gone then or soon: a machine that is busy collects late.
-pub(crate) fn remove(base: &Base, name: &str, version: &str) {
+/// Removes a module, which has to be gone then or soon: a machine that is busy collects late. Answers what was known of that at once.
+pub(crate) fn remove(base: &Base, name: &str, version: &str) -> VerdictState {
     let retired = base.api.uninstall(name, version).unwrap().unwrap();
     eventually(&format!("{name} is unloaded: {:?}", retired.verdict), || {
         let verdicts: Value = serde_json::from_str(&base.api.get("/v1/verdicts").unwrap().1).unwrap();
         let latest = verdicts["verdicts"].as_array().unwrap().iter().find(|one| one["name"] == name && one["version"] == version).cloned();
         (latest.unwrap()["verdict"]["state"] == VerdictState::Unloaded.as_str()).then_some(())
     });
+    retired.verdict.state
 }
 
 pub(crate) fn json_of(base: &Base, path: &str) -> Value {

@@ -1,7 +1,6 @@
 //! The command line with projects of Node.js: begun, served from save to save, looked at.
 
 use std::{
-    fs,
     process::{Command, Stdio},
     sync::mpsc::Receiver,
     time::Duration,
@@ -10,7 +9,7 @@ use std::{
 use harness::node;
 
 use crate::{
-    lines::{arkctl, lines},
+    lines::{arkctl, lines, save},
     support::body,
 };
 
@@ -34,11 +33,9 @@ fn dev_serves_each_save_survives_a_mistake_and_shows_the_log() {
     let project = folder.path().join("greeting");
     node::run(&mut arkctl(&base, &["new", "--kind", "node", project.to_str().unwrap()])).unwrap();
     let app = |text: &str| {
-        fs::write(
-            project.join("app.js"),
-            format!("console.log('it starts');\nrequire('http').createServer((_, response) => response.end({text})).listen(3000);\n"),
-        )
-        .unwrap();
+        let text =
+            format!("console.log('it starts');\nrequire('http').createServer((_, response) => response.end({text})).listen(3000);\n");
+        save(&project.join("app.js"), &text);
     };
     app("'first'");
     let mut dev = arkctl(&base, &["dev", project.to_str().unwrap()]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

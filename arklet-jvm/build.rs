@@ -53,7 +53,8 @@ fn compile(sources: &Path, classes: &Path, class_path: Option<&Path>) -> io::Res
     fs::create_dir_all(classes)?;
     let home = env::var_os("JAVA_HOME").map(|home| Path::new(&home).join("bin/javac")).filter(|javac| javac.is_file());
     let mut javac = Command::new(home.unwrap_or_else(|| "javac".into()));
-    javac.args(["--release", "17", "-g:source,lines", "-Werror", "-Xlint:all", "-d"]).arg(classes);
+    // Text is put together by ordinary code: the other way makes classes as it runs, in the middle of an install.
+    javac.args(["--release", "17", "-XDstringConcat=inline", "-g:source,lines", "-Werror", "-Xlint:all", "-d"]).arg(classes);
     if let Some(class_path) = class_path {
         javac.arg("-cp").arg(class_path);
     }

@@ -90,6 +90,8 @@ final class Join implements BeanPostProcessor {
             nursery.setName("localhost");
             call(bean, factory, "prepareContext", nursery, initializers);
             context = (StandardContext) nursery.findChildren()[0];
+            // An embedded server has none, unless its application makes it itself.
+            context.setUseNaming(false);
             for (Object valve : (Collection<?>) factory.getMethod("getEngineValves").invoke(bean)) {
                 context.getPipeline().addValve((Valve) valve);
             }

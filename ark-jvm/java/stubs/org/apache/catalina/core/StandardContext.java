@@ -11,5 +11,7 @@ public class StandardContext extends ContainerBase implements Context {
 
     public native void setWebappVersion(String version);
 
+    public native void setUseNaming(boolean use);
+
     public native long getInProgressAsyncCount();
 }

@@ -16,6 +16,10 @@ const MODULES: usize = 10;
 const CYCLES: usize = 60;
 const UPGRADES: u32 = 20;
 const CONNECTIONS: usize = 8;
+/// How long a base is left alone before its memory is looked at, after its start and after modules: compilers have ended by then, and what they
+/// took is given back.
+const REST_AFTER_START: Duration = Duration::from_secs(3);
+const REST: Duration = Duration::from_secs(8);
 const BETWEEN_UPGRADES: Duration = Duration::from_millis(500);
 /// The module that comes and goes, and is replaced.
 const ONE: &str = "one";
@@ -143,6 +147,7 @@ fn starts(jars: &Jars, figures: &mut Map<String, Value>) -> Result<Starts, Error
     for round in 1..=STARTS {
         for ((name, system), seen) in systems.iter().zip(&mut seen) {
             let base = Base::start(*system, jars)?;
+            std::thread::sleep(REST_AFTER_START);
             let start = Start { ms: base.first_answer_ms, cpu_ms: base.first_answer_cpu_ms, usage: base.usage()? };
             say(&format!(
                 "  start {round}: {name:<10} {:>6.0} ms, {:>6.0} ms CPU, {:>6.1} MiB resident",
@@ -176,6 +181,12 @@ fn starts(jars: &Jars, figures: &mut Map<String, Value>) -> Result<Starts, Error
     Ok(starts)
 }
 
+/// What both use when they have come to rest.
+fn at_rest(bases: &Pair<Base<'_>>) -> Result<Pair<Usage>, Error> {
+    std::thread::sleep(REST);
+    bases.try_each(Base::usage)
+}
+
 fn pair(jars: &Jars) -> Result<Pair<Base<'_>>, Error> {
     Ok(Pair { ours: Base::start(System::Agent, jars)?, theirs: Base::start(System::Koupleless, jars)? })
 }
@@ -183,7 +194,7 @@ fn pair(jars: &Jars) -> Result<Pair<Base<'_>>, Error> {
 /// Ten modules, in both bases in turn. Answers with the resident memory of each, where it is counted from the system's own base.
 fn modules(jars: &Jars, plain: &[f64; MEMORY.len()], lines: &mut Vec<Line>, figures: &mut Map<String, Value>) -> Result<Pair<f64>, Error> {
     let bases = pair(jars)?;
-    let before = bases.try_each(Base::usage)?;
+    let before = at_rest(&bases)?;
     // Theirs is slimmed: its libraries were built into the base, and are loaded.
     let prepared = bases.ours.prepare(&module(0), 1)?;
     let mut ready = Pair { ours: Vec::new(), theirs: Vec::new() };
@@ -195,10 +206,10 @@ fn modules(jars: &Jars, plain: &[f64; MEMORY.len()], lines: &mut Vec<Line>, figu
         let last = ready.each(|ready| ready.last().copied().unwrap_or(f64::NAN));
         say(&format!("  module {name}: ready in {:.0} ms, theirs in {:.0} ms", last.ours, last.theirs));
         if number == 0 {
-            with_one = Some(bases.try_each(Base::usage)?);
+            with_one = Some(at_rest(&bases)?);
         }
     }
-    let (Some(with_one), with_all) = (with_one, bases.try_each(Base::usage)?) else { return Err("there are no modules".into()) };
+    let (Some(with_one), with_all) = (with_one, at_rest(&bases)?) else { return Err("there are no modules".into()) };
 
     let first = ready.each(|ready| ready.first().copied().unwrap_or(f64::NAN));
     let p50 = ready.each(|ready| median(ready.clone()));

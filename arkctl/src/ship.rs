@@ -314,7 +314,7 @@ mod tests {
     }
 
     fn shipped(state: &str) -> Shipped {
-        let installed: ark_model::api::Installed = serde_json::from_str(&installed_json("1.0.0")).unwrap();
+        let installed: api::Installed = serde_json::from_str(&installed_json("1.0.0")).unwrap();
         Shipped {
             module: serde_json::from_str(&module_json("1.0.0", state)).unwrap(),
             url: "http://127.0.0.1:8080/orders".to_owned(),

@@ -112,6 +112,12 @@ impl Layers {
         Self { keep, next: 0, layers: BTreeMap::new() }
     }
 
+    /// Whether a layer that nobody uses is kept for a while.
+    #[must_use]
+    pub fn keeps(&self) -> bool {
+        !self.keep.is_zero()
+    }
+
     /// Gives the install `user` ("orders:1.0.0", for messages) of the module `module` the layer of `set`.
     #[must_use]
     pub fn acquire(&mut self, share: Share, module: &str, user: &str, set: LibrarySet) -> Acquired {

@@ -109,7 +109,7 @@ impl Compiler {
             let code = this.cached(&id, &sha256).and_then(|cached| cached.map_or_else(|| this.compile_now(&id, &sha256, &path), Ok));
             // Whoever waited may have given up; the cache has the code all the same.
             let _ = done.send(code);
-            // Nobody waits for the optimised build: it is the last of a module's compiles.
+            // After the answer, for somebody may wait for it. The optimised build is the last of a module's compiles.
             if order.is_last() && this.build == Build::Optimised {
                 memory::give_back();
             }

@@ -100,12 +100,15 @@ impl Prepared<Endpoint> for Ready {
         })
     }
 
-    /// The optimised build is in the cache then, and the start begins with it.
+    /// The optimised build is in the cache then, and the start begins with it. Without one it begins with what there is.
     fn keep(self: Box<Self>) -> BoxFuture<'static, Result<(), Failure>> {
         Box::pin(async move {
             let Some(optimiser) = self.optimiser else { return Ok(()) };
             let spec = &self.module.spec;
-            optimiser.compile(&spec.id, &spec.package.sha256, &spec.package.path).await.map(drop)
+            if let Err(failure) = optimiser.compile(&spec.id, &spec.package.sha256, &spec.package.path).await {
+                tracing::warn!(module = %spec.id, %failure, "there is no optimised build");
+            }
+            Ok(())
         })
     }
 }

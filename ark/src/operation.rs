@@ -85,7 +85,7 @@ fn overdue(step: Step) -> Failure {
         Step::Prepare => Reason::CompileFailed,
         _ => Reason::StartTimedOut,
     };
-    Failure::new(reason, format!("the install's deadline passed in {step}; give it more time with a longer deadline"))
+    Failure::new(reason, format!("the order's deadline passed in {step}; give it more time with a longer one"))
 }
 
 /// A duration in milliseconds, with fractions.

@@ -7,7 +7,7 @@ use ark_jvm::ahead::{Loaded, RecordKey, Records};
 use jni_sys::jobjectArray;
 
 use crate::{
-    jni::{Env, Thrown, long, object},
+    jni::{Env, Thrown, boolean, long, object},
     runtime::Layer,
     shelf::{self, Place},
     vm::{self, Question},
@@ -23,11 +23,11 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Loads what `layer`, whose loader was just made, is going to be asked for. It goes on when this is dropped.
-    pub(crate) async fn load(self: Arc<Self>, layer: Arc<Layer>) {
+    /// Loads what `layer`, which has a loader, is going to be asked for: beside its first module, or `alone` with it, before there is one.
+    pub(crate) async fn load(self: Arc<Self>, layer: Arc<Layer>, alone: bool) {
         let recorded = tokio::task::spawn_blocking(move || self.records.read(self.key)).await.unwrap_or_default();
         let name = Arc::clone(&layer.name);
-        if let Err(problem) = vm::answer(move |env, question| begin(env, &layer, &recorded, question)).await {
+        if let Err(problem) = vm::answer(move |env, question| begin(env, &layer, &recorded, alone, question)).await {
             tracing::debug!(%name, problem, "nothing is loaded ahead of use");
         }
     }
@@ -49,11 +49,12 @@ impl Record {
     }
 }
 
-fn begin(env: Env, layer: &Layer, recorded: &[Loaded], question: Question) -> Result<(), Thrown> {
+fn begin(env: Env, layer: &Layer, recorded: &[Loaded], alone: bool, question: Question) -> Result<(), Thrown> {
     let names = &vm::get().map_err(|ended| Thrown(ended.to_string()))?.names;
     let loader = layer.loader().ok_or_else(|| Thrown("it is on its way out".to_owned()))?;
     let lines: Vec<String> = recorded.iter().map(Loaded::line).collect();
-    env.call_static_void(names.ahead.get(), names.begin_ahead, &[object(loader), object(env.strings(&lines)?), long(question.get())])
+    let arguments = [object(loader), object(env.strings(&lines)?), boolean(alone), long(question.get())];
+    env.call_static_void(names.ahead.get(), names.begin_ahead, &arguments)
 }
 
 /// What a layer has, in the order in which it was loaded; nothing unless that is more than `known`.

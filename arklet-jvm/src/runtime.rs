@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -21,7 +24,10 @@ use ark_model::{
     Failure, LimitOverrides, Manifest, ModuleId, Reason,
     api::{Holders, SearchCost},
 };
-use futures_util::future::BoxFuture;
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Shared as Common},
+};
 use gateway::Endpoint;
 
 use crate::{
@@ -73,6 +79,10 @@ pub(crate) struct Layer {
     pub(crate) name: Arc<str>,
     pub(crate) path: Handle,
     loader: Mutex<Option<Global>>,
+    /// The end of its being loaded ahead of use, once that has begun.
+    loading: OnceLock<Common<BoxFuture<'static, ()>>>,
+    /// Whether a module has come up on it.
+    used: AtomicBool,
 }
 
 impl Layer {
@@ -85,16 +95,30 @@ impl Layer {
         self.held().as_ref().map(Global::get)
     }
 
-    /// Its loader, which is made where it is missing; and whether it was.
-    fn make(&self, env: Env) -> Result<(jni_sys::jobject, bool), Thrown> {
+    /// Its loader, which is made where it is missing.
+    fn make(&self, env: Env) -> Result<jni_sys::jobject, Thrown> {
         let names = &vm::get().map_err(|ended| Thrown(ended.to_string()))?.names;
         let mut held = self.held();
         if let Some(loader) = held.as_ref() {
-            return Ok((loader.get(), false));
+            return Ok(loader.get());
         }
         let label = env.string(&self.name)?;
         let made = env.call_static(names.module.get(), names.layer, &[object(label), long(self.path.get())])?;
-        Ok((held.insert(env.global(made)).get(), true))
+        Ok(held.insert(env.global(made)).get())
+    }
+
+    /// Begins to load what it is going to be asked for, unless that has begun already; ends when it is done. It goes on when this is dropped.
+    fn load(self: &Arc<Self>, record: &Arc<Record>, alone: bool) -> Common<BoxFuture<'static, ()>> {
+        let begin = || {
+            let loading = tokio::spawn(Arc::clone(record).load(Arc::clone(self), alone));
+            loading.map(drop).boxed().shared()
+        };
+        self.loading.get_or_init(begin).clone()
+    }
+
+    /// Whether most of what it will have loaded is.
+    fn is_loaded(&self) -> bool {
+        self.used.load(Ordering::Acquire) || self.loading.get().is_some_and(|loading| loading.peek().is_some())
     }
 
     /// Holds its loader no longer. What is on it may load classes from it all the same.
@@ -136,6 +160,11 @@ impl Leased {
             let users = shelf.decided.all().find(|(known, _)| Some(*known) == key.as_ref()).map(|(_, users)| users);
             users.unwrap_or_default().into_iter().map(str::to_owned).collect()
         }
+    }
+
+    /// Whether the layer stays for a while when no module is on it.
+    fn is_kept(&self) -> bool {
+        !self.is_alone() && self.shared.shelf().decided.keeps()
     }
 
     /// Whether no other module has or will have the layer.
@@ -196,7 +225,8 @@ impl Shared {
                 Ok(path) => {
                     let name: Arc<str> = lease.key().to_string().into();
                     let path = shelf::put(Arc::clone(&name), path, self.extracted.clone(), ties.clone());
-                    let layer = Arc::new(Layer { name, path, loader: Mutex::default() });
+                    let layer =
+                        Arc::new(Layer { name, path, loader: Mutex::default(), loading: OnceLock::new(), used: AtomicBool::new(false) });
                     shelf.made.insert(lease.key().clone(), Arc::clone(&layer));
                     layer
                 }
@@ -335,7 +365,7 @@ impl Runtime<Endpoint> for Jvm {
                 ready.await.map_err(|error| Failure::new(Reason::Internal, format!("preparing a package broke off: {error}")))?;
             let ready = ready?;
             // Libraries that are loaded already take nothing more.
-            let anew = ready.leased.as_ref().filter(|leased| leased.layer.loader().is_none()).map(|leased| &*leased.layer.name);
+            let anew = ready.leased.as_ref().filter(|leased| !leased.layer.is_loaded()).map(|leased| &*leased.layer.name);
             let parts: Vec<&str> = std::iter::once(&*ready.spec.package.sha256).chain(anew).collect();
             self.shared.taken.admit(&ready.spec.id, &parts).await?;
             Ok(Box::new(ready) as Box<dyn Prepared<Endpoint>>)
@@ -434,19 +464,14 @@ impl Prepared<Endpoint> for Ready {
             let (id, name, path, arguments) = (number.get(), spec.id.to_string(), own.get(), spec.args.clone());
             let layer = leased.as_ref().map(|leased| Arc::clone(&leased.layer));
             let record = leased.as_ref().and_then(|leased| leased.record.clone());
-            let layer_name = layer.as_ref().map(|layer| Arc::clone(&layer.name));
+            let on = layer.clone();
             let failed = |problem: String| Failure::new(Reason::StartFailed, format!("{} did not start: {problem}", spec.id));
             let began = vm::run(move |env| {
                 let names = &vm::get().map_err(|ended| ended.to_string())?.names;
-                let mut made_layer = None;
-                let mut start = || {
+                let start = || {
                     let layer = match &layer {
                         None => std::ptr::null_mut(),
-                        Some(layer) => {
-                            let (loader, new) = layer.make(env)?;
-                            made_layer = new.then(|| Arc::clone(layer));
-                            loader
-                        }
+                        Some(layer) => layer.make(env)?,
                     };
                     let arguments = [
                         long(id),
@@ -465,13 +490,12 @@ impl Prepared<Endpoint> for Ready {
                     let loader = env.get(module, names.loader);
                     Ok((Arc::new(env.global(module)), env.weak(loader)))
                 };
-                let (module, loader) = start().map_err(|thrown: Thrown| thrown.to_string())?;
-                Ok((module, loader, made_layer))
+                start().map_err(|thrown: Thrown| thrown.to_string())
             });
-            let (module, loader, made_layer) = began.await.map_err(ending)?.map_err(&failed)?;
-            let ahead = made_layer.zip(record);
-            if let Some((layer, record)) = &ahead {
-                tokio::spawn(Arc::clone(record).load(Arc::clone(layer)));
+            let (module, loader) = began.await.map_err(ending)?.map_err(&failed)?;
+            if let (Some(layer), Some(record)) = (&on, &record) {
+                // Nobody waits for it.
+                drop(layer.load(record, false));
             }
             let mut look = Look::new(&spec.id, &module, own.get(), leased.as_ref());
             // From here on giving up means ending the module.
@@ -492,10 +516,13 @@ impl Prepared<Endpoint> for Ready {
                 Ok(Err(problem)) => return Err(failed(format!("{problem}{}; its log says more", diagnosis(&problem, look).await))),
                 Err(_) => return Err(failed("the JVM is ending".to_owned())),
             };
-            if let Some((layer, record)) = ahead {
-                record.learn(layer);
+            if let Some(layer) = &on
+                && !layer.used.swap(true, Ordering::AcqRel)
+                && let Some(record) = record
+            {
+                record.learn(Arc::clone(layer));
             }
-            let of_layer = layer_name.map(|name| (name.to_string(), name.to_string()));
+            let of_layer = on.map(|layer| (layer.name.to_string(), layer.name.to_string()));
             taken.learn(of_layer.into_iter().chain([(spec.package.sha256.to_string(), spec.id.to_string())]).collect());
             let Some(vital) = abandoned.0.take() else { return Err(failed("it was given up".to_owned())) };
             look.web = server.told(&up);
@@ -510,19 +537,19 @@ impl Prepared<Endpoint> for Ready {
     /// Its libraries are loaded then, for as long as a layer is kept that no module is on.
     fn keep(self: Box<Self>) -> BoxFuture<'static, Result<(), Failure>> {
         Box::pin(async move {
-            let Some(leased) = self.leased.filter(|leased| !leased.is_alone()) else { return Ok(()) };
+            let Some((leased, record)) =
+                self.leased.filter(Leased::is_kept).and_then(|leased| leased.record.clone().map(|record| (leased, record)))
+            else {
+                return Ok(());
+            };
             let layer = Arc::clone(&leased.layer);
-            let made = vm::run(move |env| layer.make(env).map(|(_, new)| new)).await.map_err(ending)?;
-            let failed = |thrown: Thrown| Failure::new(Reason::Internal, format!("making {}: {thrown}", leased.layer.name));
-            if made.map_err(failed)?
-                && let Some(record) = &leased.record
-            {
-                Arc::clone(record).load(Arc::clone(&leased.layer)).await;
-                if let Some(shelved) = shelf::get(leased.layer.path.get()) {
-                    shelved.path.rest();
-                }
-                served::give_back_soon();
+            let made = vm::run(move |env| layer.make(env).map(drop)).await.map_err(ending)?;
+            made.map_err(|thrown| Failure::new(Reason::Internal, format!("making {}: {thrown}", leased.layer.name)))?;
+            leased.layer.load(&record, true).await;
+            if let Some(shelved) = shelf::get(leased.layer.path.get()) {
+                shelved.path.rest();
             }
+            served::give_back_soon();
             Ok(())
         })
     }

@@ -137,16 +137,20 @@ impl Question {
 /// Why it could not be asked, in words.
 pub(crate) async fn answer(ask: impl FnOnce(Env, Question) -> Result<(), Thrown> + Send + 'static) -> Result<String, String> {
     static NEXT: AtomicI64 = AtomicI64::new(1);
-    let question = NEXT.fetch_add(1, Ordering::Relaxed);
+    let asked = Asked(NEXT.fetch_add(1, Ordering::Relaxed));
     let (sender, answer) = oneshot::channel();
-    questions(|questions| questions.insert(question, sender));
-    match run(move |env| ask(env, Question(question))).await {
-        Ok(Ok(())) => answer.await.map_err(|_| Ended.to_string()),
-        Ok(Err(thrown)) => {
-            questions(|questions| questions.remove(&question));
-            Err(thrown.to_string())
-        }
-        Err(ended) => Err(ended.to_string()),
+    questions(|questions| questions.insert(asked.0, sender));
+    let question = Question(asked.0);
+    run(move |env| ask(env, question)).await.map_err(|ended| ended.to_string())?.map_err(|thrown| thrown.to_string())?;
+    answer.await.map_err(|_| Ended.to_string())
+}
+
+/// A question that somebody waits for the answer to.
+struct Asked(i64);
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        questions(|questions| questions.remove(&self.0));
     }
 }
 
@@ -231,6 +235,8 @@ impl Vm {
     /// Lets the workers go, so that they do not hold the end of the VM up.
     pub(crate) fn leave(&self) {
         *self.jobs() = None;
+        // Nobody is going to answer.
+        questions(HashMap::clear);
         let end = Instant::now() + LEAVING;
         while self.live.load(Ordering::Acquire) > 0 && Instant::now() < end {
             thread::sleep(Duration::from_micros(200));
@@ -316,7 +322,7 @@ fn names(env: Env) -> Result<Names, Thrown> {
         packages_of_jdk: env.static_method(account, c"packagesOfJdk", c"()Ljava/lang/String;")?,
         spaces: env.static_method(account, c"spaces", c"()Ljava/lang/String;")?,
         signs: env.static_method(account, c"signs", c"()Ljava/lang/String;")?,
-        begin_ahead: env.static_method(ahead, c"begin", c"(Lark/jvm/ModuleLoader;[Ljava/lang/String;J)V")?,
+        begin_ahead: env.static_method(ahead, c"begin", c"(Lark/jvm/ModuleLoader;[Ljava/lang/String;ZJ)V")?,
         loaded: env.static_method(ahead, c"loaded", c"(Lark/jvm/ModuleLoader;)[Ljava/lang/Object;")?,
         base_port: env.static_method(base, c"port", c"()Ljava/lang/String;")?,
         base_class_path: env.static_method(base, c"classPath", c"()Ljava/lang/String;")?,

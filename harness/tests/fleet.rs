@@ -70,7 +70,8 @@ fn a_controller_that_is_killed_in_the_middle_of_a_rollout_goes_on_with_it() {
     controller.patch("moduledeployments", "hello", &version("2.0.0", &hello(2))).unwrap();
     let is_begun = |document: &Value| {
         let status = &document["status"];
-        status["observedGeneration"] == document["metadata"]["generation"] && status["updatedAvailableReplicas"].as_u64() >= Some(1)
+        status["observedGeneration"] == document["metadata"]["generation"]
+            && matches!(status["updatedAvailableReplicas"].as_u64(), Some(1 | 2))
     };
     controller.wait("moduledeployments", "hello", is_begun).unwrap();
     let listen = controller.url.trim_start_matches("http://").to_owned();

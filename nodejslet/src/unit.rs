@@ -186,8 +186,10 @@ impl Unit {
             Body::Worker(worker) => worker.ended().await,
         };
         let written = async {
-            for reader in self.readers.drain(..) {
+            // Where this is given up, the rest is there for who asks next.
+            while let Some(reader) = self.readers.last_mut() {
                 let _ = reader.await;
+                self.readers.pop();
             }
         };
         let _ = tokio::time::timeout(WRITTEN, written).await;

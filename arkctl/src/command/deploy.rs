@@ -38,8 +38,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     build: build::Options,
     /// Do all but start it: the base fetches and verifies the package, compiles or unpacks it and loads its libraries, and keeps that for
-    /// the deploy that comes later.
-    #[arg(long)]
+    /// the deploy that comes later; loaded libraries for a minute, unless the base's option `keep` says otherwise.
+    #[arg(long, conflicts_with = "activation")]
     prepare: bool,
     #[command(flatten)]
     install: order::Options,

@@ -172,8 +172,18 @@ fn read(order: Result<Json<InstallOrder>, JsonRejection>) -> Result<InstallOrder
 
 /// Does what an install does before it starts anything, for an install that comes later: fetch, verify, compile or unpack, load libraries. Nothing of the module runs.
 #[utoipa::path(post, path = "/v1/prepare", tag = "modules", request_body = InstallOrder, responses((status = 200, body = Prepared), (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)))]
-pub(super) async fn prepare(State(agent): Shared, order: Result<Json<InstallOrder>, JsonRejection>) -> Result<Json<Prepared>, Refusal> {
-    Ok(Json(agent.base.prepare(read(order)?).await?))
+pub(super) async fn prepare(
+    State(agent): Shared,
+    headers: HeaderMap,
+    order: Result<Json<InstallOrder>, JsonRejection>,
+) -> Result<Json<Prepared>, Refusal> {
+    let order = read(order)?;
+    let trace = agent.operation("prepare", Some(&headers));
+    let prepared = agent.base.prepare(order).await.inspect_err(|failure| trace.end(None, Some(failure)))?;
+    trace.steps(&prepared.timings, None);
+    trace.end(Some(&prepared.id), None);
+    prepared.timings.iter().for_each(|timing| agent.metrics.step(timing));
+    Ok(Json(prepared))
 }
 
 /// Counts an event, and fills in what only the data path knows.

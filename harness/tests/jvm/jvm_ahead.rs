@@ -75,7 +75,7 @@ fn a_module_that_fails_while_its_libraries_are_loaded_ahead_leaves_nothing() {
 
 #[test]
 fn what_is_prepared_has_its_libraries_loaded_for_a_module_that_comes_and_lets_go_of_them_where_none_does() {
-    let base = JvmBase::start(&sample("base").unwrap(), &["keep=2"], &["-Xmx512m"]).unwrap();
+    let base = JvmBase::start(&sample("base").unwrap(), &["keep=10"], &["-Xmx512m"]).unwrap();
     // Each loader that has it, with the interfaces that it has.
     let loaded = || base.jvm.jcmd(&["VM.class_hierarchy", CONTEXT]).unwrap().matches(CONTEXT).count();
     let catalog = order("catalog", "1.0.0", "catalog-v1");
@@ -87,8 +87,10 @@ fn what_is_prepared_has_its_libraries_loaded_for_a_module_that_comes_and_lets_go
     eventually("nobody came, and they are gone", || (base.jvm.instances(LOADER).unwrap() == 0).then_some(()));
 
     base.api.prepare(&catalog).unwrap().unwrap();
+    let prepared = loaded();
     install(&base, &catalog);
-    assert_eq!((body(&base, "/catalog/version").as_str(), base.jvm.instances(LOADER).unwrap()), ("v1", 2));
+    assert_eq!((body(&base, "/catalog/version").as_str(), base.jvm.instances(LOADER).unwrap(), loaded()), ("v1", 2, prepared));
+    eventually("what it loaded is recorded all the same", || records(&base).pop());
     let broken = json!({"id": {"name": "orders", "version": "1"}, "url": "file:///is/not/there.jar"});
     let refused = base.api.prepare(&broken).unwrap().unwrap_err().error;
     assert_eq!((refused.reason, refused.step), (Reason::FetchFailed, Some(Step::Fetch)));

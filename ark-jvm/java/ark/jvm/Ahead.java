@@ -19,6 +19,8 @@ final class Ahead implements Runnable {
     private final Thread thread;
     /** Answered when it is over. */
     private final long question;
+    /** Where it begins, and how far in front of who asks it stays. */
+    private final int leap;
     /** In the order in which they were asked for before, each behind {@code +} where it was linked then, behind {@code -} otherwise. */
     private String[] classes;
     /** Where each of them stands; null until that is known. */
@@ -27,9 +29,10 @@ final class Ahead implements Runnable {
     private volatile int asked;
     private volatile boolean ended;
 
-    private Ahead(ModuleLoader layer, String[] classes, long question) {
+    private Ahead(ModuleLoader layer, String[] classes, boolean alone, long question) {
         this.layer = layer;
         this.question = question;
+        this.leap = alone ? 0 : LEAP;
         this.classes = classes;
         this.thread = new Thread(Module.Group.root(), this, "arklet ahead");
         thread.setContextClassLoader(ClassLoader.getSystemClassLoader());
@@ -37,12 +40,12 @@ final class Ahead implements Runnable {
     }
 
     /**
-     * Begins, where there is a second processor to do it on, and the layer is not on its way out. Where {@code classes} is empty, it goes by what the
+     * Begins, where there is a second processor to do it on, or no module to be held up, for it is {@code alone} with the layer. Where {@code classes} is empty, it goes by what the
      * base has loaded of the same names. The question is answered when that is over.
      */
-    static void begin(ModuleLoader layer, String[] classes, long question) {
-        if (Runtime.getRuntime().availableProcessors() > 1) {
-            Ahead ahead = new Ahead(layer, classes, question);
+    static void begin(ModuleLoader layer, String[] classes, boolean alone, long question) {
+        if (alone || Runtime.getRuntime().availableProcessors() > 1) {
+            Ahead ahead = new Ahead(layer, classes, alone, question);
             if (layer.take(ahead)) {
                 ahead.thread.start();
                 return;
@@ -93,10 +96,10 @@ final class Ahead implements Runnable {
             find();
             MethodType fields = MethodType.methodType(Field[].class, boolean.class);
             MethodHandle link = Sweep.all.findVirtual(Class.class, "getDeclaredFields0", fields);
-            for (int at = LEAP; at < classes.length && !ended; at++) {
+            for (int at = leap; at < classes.length && !ended; at++) {
                 int other = asked;
-                if (Math.abs(at - other) < LEAP / 2) {
-                    at = other + LEAP;
+                if (Math.abs(at - other) < leap / 2) {
+                    at = other + leap;
                 } else {
                     load(classes[at], link);
                 }

@@ -274,9 +274,10 @@ public final class Module {
         return String.join("; ", causes.subList(0, Math.min(2, causes.size()))).replace('\n', ' ').replace('\r', ' ');
     }
 
-    /** The module of the code that runs on this thread; null where it is the base's. */
-    public static Module current() {
-        return ModuleLoader.current();
+    /** The module of this loader, or else of the code that runs on this thread; null where that is the base's. */
+    public static Module by(ClassLoader loader) {
+        Module module = of(loader);
+        return module != null ? module : ModuleLoader.current();
     }
 
     /** The module of this loader; null where it is none's. */

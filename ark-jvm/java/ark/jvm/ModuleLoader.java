@@ -60,7 +60,7 @@ public final class ModuleLoader extends URLClassLoader {
         this.layer = layer;
     }
 
-    /** Whether what connects a module with its Spring can be common to all on this layer, as Spring is. */
+    /** Whether Spring is found here: what connects a module with it has to be where that is. */
     private boolean hasSpring() {
         return Native.find(classPath, "org.springframework.boot.SpringApplication") >= 0;
     }
@@ -129,12 +129,9 @@ public final class ModuleLoader extends URLClassLoader {
             return Class.forName(name, false, ModuleLoader.class.getClassLoader());
         }
         if (place.equals("ark.spring")) {
-            if (layer != null && layer.hasSpring()) {
-                return layer.loadClass(name);
-            }
             byte[] helper = Native.helper(name);
             if (helper != null) {
-                return define(name, helper, -1);
+                return layer != null && !hasSpring() && layer.hasSpring() ? layer.loadClass(name) : define(name, helper, -1);
             }
         }
         long found = Native.find(classPath, name);

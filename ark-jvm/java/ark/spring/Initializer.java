@@ -14,12 +14,12 @@ public final class Initializer implements ApplicationContextInitializer<Configur
 
     @Override
     public void initialize(ConfigurableApplicationContext context) {
-        Module module = Module.current();
+        Module module = Module.by(context.getClassLoader());
         if (module == null) {
             return;
         }
         module.context(context);
-        Settings.put(context.getEnvironment());
+        Settings.put(context.getEnvironment(), module);
         context.getBeanFactory().addBeanPostProcessor(new OwnResources());
         if (module.joins()) {
             context.getBeanFactory().addBeanPostProcessor(new Join(module));

@@ -23,11 +23,11 @@ public final class Settings implements EnvironmentPostProcessor, Ordered {
 
     @Override
     public void postProcessEnvironment(ConfigurableEnvironment environment, SpringApplication application) {
-        put(environment);
+        // By this loader we were found.
+        put(environment, Module.by(application.getClassLoader()));
     }
 
-    static void put(ConfigurableEnvironment environment) {
-        Module module = Module.current();
+    static void put(ConfigurableEnvironment environment, Module module) {
         MutablePropertySources sources = environment.getPropertySources();
         if (module == null || sources.contains(OURS)) {
             return;

@@ -1,5 +1,6 @@
 package ark.spring;
 
+import ark.jvm.Module;
 import org.springframework.boot.EnvironmentPostProcessor;
 import org.springframework.boot.SpringApplication;
 import org.springframework.core.Ordered;
@@ -14,6 +15,6 @@ public final class Settings4 implements EnvironmentPostProcessor, Ordered {
 
     @Override
     public void postProcessEnvironment(ConfigurableEnvironment environment, SpringApplication application) {
-        Settings.put(environment);
+        Settings.put(environment, Module.by(application.getClassLoader()));
     }
 }

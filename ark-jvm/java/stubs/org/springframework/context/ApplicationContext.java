@@ -2,4 +2,6 @@ package org.springframework.context;
 
 public interface ApplicationContext {
     ApplicationContext getParent();
+
+    ClassLoader getClassLoader();
 }

@@ -77,6 +77,8 @@ struct Shelf {
 pub(crate) struct Layer {
     /// What it is called, here and as a loader.
     pub(crate) name: Arc<str>,
+    /// What its libraries are known by, whoever shares them.
+    content: Arc<str>,
     pub(crate) path: Handle,
     loader: Mutex<Option<Global>>,
     /// The end of its being loaded ahead of use, once that has begun.
@@ -225,8 +227,14 @@ impl Shared {
                 Ok(path) => {
                     let name: Arc<str> = lease.key().to_string().into();
                     let path = shelf::put(Arc::clone(&name), path, self.extracted.clone(), ties.clone());
-                    let layer =
-                        Arc::new(Layer { name, path, loader: Mutex::default(), loading: OnceLock::new(), used: AtomicBool::new(false) });
+                    let layer = Arc::new(Layer {
+                        name,
+                        content: lease.key().set.to_string().into(),
+                        path,
+                        loader: Mutex::default(),
+                        loading: OnceLock::new(),
+                        used: AtomicBool::new(false),
+                    });
                     shelf.made.insert(lease.key().clone(), Arc::clone(&layer));
                     layer
                 }
@@ -365,7 +373,7 @@ impl Runtime<Endpoint> for Jvm {
                 ready.await.map_err(|error| Failure::new(Reason::Internal, format!("preparing a package broke off: {error}")))?;
             let ready = ready?;
             // Libraries that are loaded already take nothing more.
-            let anew = ready.leased.as_ref().filter(|leased| !leased.layer.is_loaded()).map(|leased| &*leased.layer.name);
+            let anew = ready.leased.as_ref().filter(|leased| !leased.layer.is_loaded()).map(|leased| &*leased.layer.content);
             let parts: Vec<&str> = std::iter::once(&*ready.spec.package.sha256).chain(anew).collect();
             self.shared.taken.admit(&ready.spec.id, &parts).await?;
             Ok(Box::new(ready) as Box<dyn Prepared<Endpoint>>)
@@ -522,7 +530,7 @@ impl Prepared<Endpoint> for Ready {
             {
                 record.learn(Arc::clone(layer));
             }
-            let of_layer = on.map(|layer| (layer.name.to_string(), layer.name.to_string()));
+            let of_layer = on.map(|layer| (layer.content.to_string(), layer.name.to_string()));
             taken.learn(of_layer.into_iter().chain([(spec.package.sha256.to_string(), spec.id.to_string())]).collect());
             let Some(vital) = abandoned.0.take() else { return Err(failed("it was given up".to_owned())) };
             look.web = server.told(&up);

@@ -46,13 +46,16 @@ fn what_does_not_fit_into_the_metaspace_any_more_is_refused_before_it_fills_it()
     assert_eq!(full.reason, Reason::MetaspaceFull, "{full}");
     assert!(full.message.contains("bytes of metaspace in use and the module will take about "), "{full}");
     assert!(full.message.contains("-XX:MaxMetaspaceSize"), "{full}");
-    assert!(taken.len() >= 2, "{taken:?}: {full}");
+    assert!(taken.len() >= 3, "{taken:?}: {full}");
     // Nobody was harmed, and what goes makes room.
     for name in &taken {
         assert_eq!(body(&base, &format!("/{name}/version")), "v1");
     }
     assert_eq!(body(&base, "/"), "hello from shop-base\n");
-    remove(&base, &taken[0], "1.0.0");
+    // Not all that one took comes back: the JVM's own classes have come to have more.
+    for name in &taken[..2] {
+        remove(&base, name, "1.0.0");
+    }
     install(&base, &desk("again", 0));
     assert_eq!(body(&base, "/again/version"), "v1");
 }

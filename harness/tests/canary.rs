@@ -86,10 +86,15 @@ fn count(reports: &[Report], answer: &str) -> u64 {
 #[test]
 fn a_canary_whose_figures_are_good_goes_through_its_weights_and_no_request_is_lost() {
     let mut fleet = Fleet::start(&json!({
-        "canary": [{"weight": 20, "seconds": 1}, {"weight": 60, "seconds": 1}],
+        "canary": [{"weight": 20, "seconds": 3}, {"weight": 60, "seconds": 3}],
         "checks": {"maxErrorPercent": 1.0, "maxP99Millis": 20_000.0, "minRequests": 100},
     }));
     fleet.roll(&[]);
+    let weighed = |weight: u32| {
+        move |modules: &Value| modules["items"].as_array().is_some_and(|all| all.iter().any(|module| module["spec"]["weight"] == weight))
+    };
+    fleet.controller.wait("modules", "", weighed(20)).unwrap();
+    fleet.controller.wait("modules", "", weighed(60)).unwrap();
     fleet.controller.wait_progress("misbehave", "Completed").unwrap();
     fleet.serves(ANSWERS[1]);
     let reports = fleet.stop();

@@ -223,7 +223,8 @@ impl<E: Clone + Send + Sync + 'static> Base<E> {
 
     /// Does for `order` what an install does before it starts anything, so that the install of the same content, which comes later, has
     /// that behind it: the package is fetched, verified and read, compiled or unpacked, and its libraries are loaded. Nothing of the module
-    /// runs, and the base knows no module more than before; whether there is room for it among the others is not asked. How long what was prepared is kept, each kind of module decides.
+    /// runs, and the base knows no module more than before; whether there is room for it among the others is not asked. How long what was
+    /// prepared is kept, each kind of module decides.
     ///
     /// # Errors
     /// Those that the install would have in these steps.

@@ -143,10 +143,7 @@ impl<E: Clone + Send + Sync + 'static> Installing<E> {
     async fn pipeline(&mut self) -> Result<Installed, Failure> {
         let shared = Arc::clone(&self.shared);
         let order = self.order.clone();
-        let package = self.steps.run(Step::Fetch, shared.packages.fetch(&order)).await?;
-        self.steps.run(Step::Verify, shared.packages.verify(&order, &package)).await?;
-        let (runtime, manifest) = self.steps.run(Step::Parse, parse(&shared, &package)).await?;
-        let id = Arc::new(identity(&order, &manifest, runtime.packages_name_modules())?);
+        let Read { package, runtime, manifest, id } = read(&mut self.steps, &shared, &order).await?;
         if self.lock.is_none() {
             let cancel = self.steps.cancel.clone();
             self.lock = Some(NameLock::take(&shared, &mut shared.registry(), &id, Command::Install, cancel)?);
@@ -342,6 +339,23 @@ fn dispose<E: 'static>(running: Box<dyn Running<E>>, patience: Duration) {
         }
         running.reclaim().await;
     });
+}
+
+/// What an order is about.
+pub(crate) struct Read<E> {
+    pub(crate) package: Package,
+    pub(crate) runtime: Arc<dyn Runtime<E>>,
+    pub(crate) manifest: Manifest,
+    pub(crate) id: Arc<ModuleId>,
+}
+
+/// The first steps, which change nothing but that the package is here.
+pub(crate) async fn read<E: 'static>(steps: &mut Steps, shared: &Shared<E>, order: &InstallOrder) -> Result<Read<E>, Failure> {
+    let package = steps.run(Step::Fetch, shared.packages.fetch(order)).await?;
+    steps.run(Step::Verify, shared.packages.verify(order, &package)).await?;
+    let (runtime, manifest) = steps.run(Step::Parse, parse(shared, &package)).await?;
+    let id = Arc::new(identity(order, &manifest, runtime.packages_name_modules())?);
+    Ok(Read { package, runtime, manifest, id })
 }
 
 /// Finds the package's kind and reads its manifest.

@@ -1,12 +1,14 @@
 //! Prepare: what an install does before it starts anything, ahead of it.
 
-use std::sync::Arc;
-
 use ark_model::{Failure, InstallOrder, Step, api};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::{base::Shared, install, operation::Steps};
+use crate::{
+    base::Shared,
+    install::{self, Read},
+    operation::Steps,
+};
 
 /// Does for `order` all that can be done before its module starts. Dropping it gives it up.
 pub(crate) async fn prepare<E: 'static>(shared: &Shared<E>, order: &InstallOrder) -> Result<api::Prepared, Failure> {
@@ -14,10 +16,7 @@ pub(crate) async fn prepare<E: 'static>(shared: &Shared<E>, order: &InstallOrder
     let (events, _) = mpsc::unbounded_channel();
     let deadline = Instant::now() + shared.time_for(order);
     let mut steps = Steps { events, cancel: CancellationToken::new(), deadline, timings: Vec::new() };
-    let package = steps.run(Step::Fetch, shared.packages.fetch(order)).await?;
-    steps.run(Step::Verify, shared.packages.verify(order, &package)).await?;
-    let (runtime, manifest) = steps.run(Step::Parse, install::parse(shared, &package)).await?;
-    let id = Arc::new(install::identity(order, &manifest, runtime.packages_name_modules())?);
+    let Read { package, runtime, manifest, id } = install::read(&mut steps, shared, order).await?;
     let spec = install::spec(shared, order, &id, package, &manifest)?;
     steps.run(Step::Prepare, async { runtime.prepare(&spec).await?.keep().await }).await?;
     Ok(api::Prepared {

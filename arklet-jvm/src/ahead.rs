@@ -10,7 +10,7 @@ use crate::{
     jni::{Env, Thrown, boolean, long, object},
     runtime::Layer,
     shelf::{self, Place},
-    vm::{self, Question},
+    vm,
 };
 
 /// More classes than the record has, by this part of it, make a new one.
@@ -49,11 +49,11 @@ impl Record {
     }
 }
 
-fn begin(env: Env, layer: &Layer, recorded: &[Loaded], alone: bool, question: Question) -> Result<(), Thrown> {
+fn begin(env: Env, layer: &Layer, recorded: &[Loaded], alone: bool, question: i64) -> Result<(), Thrown> {
     let names = &vm::get().map_err(|ended| Thrown(ended.to_string()))?.names;
     let loader = layer.loader().ok_or_else(|| Thrown("it is on its way out".to_owned()))?;
     let lines: Vec<String> = recorded.iter().map(Loaded::line).collect();
-    let arguments = [object(loader), object(env.strings(&lines)?), boolean(alone), long(question.get())];
+    let arguments = [object(loader), object(env.strings(&lines)?), boolean(alone), long(question)];
     env.call_static_void(names.ahead.get(), names.begin_ahead, &arguments)
 }
 

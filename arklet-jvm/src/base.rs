@@ -50,7 +50,7 @@ pub(crate) fn rest() {
 pub(crate) async fn web_server() -> Result<(), String> {
     let asked = vm::answer(|env, question| {
         let names = &vm::get().map_err(|ended| Thrown(ended.to_string()))?.names;
-        env.call_static_void(names.base.get(), names.ask_whether_to_join, &[long(question.get())])
+        env.call_static_void(names.base.get(), names.ask_whether_to_join, &[long(question)])
     });
     let reason = asked.await?;
     if reason.is_empty() { Ok(()) } else { Err(reason) }

@@ -120,27 +120,17 @@ fn questions<T>(change: impl FnOnce(&mut HashMap<i64, oneshot::Sender<String>>) 
     change(QUESTIONS.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default())
 }
 
-/// What the Java side answers by [`answered`], when it can.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Question(i64);
-
-impl Question {
-    /// What the Java side knows it by.
-    pub(crate) fn get(self) -> i64 {
-        self.0
-    }
-}
-
-/// Has `ask` ask the Java side on an attached thread, and waits for the answer.
+/// Has `ask` ask the Java side on an attached thread, and waits for what it answers by [`answered`]. `ask` is given what both sides know the
+/// question by.
 ///
 /// # Errors
 /// Why it could not be asked, in words.
-pub(crate) async fn answer(ask: impl FnOnce(Env, Question) -> Result<(), Thrown> + Send + 'static) -> Result<String, String> {
+pub(crate) async fn answer(ask: impl FnOnce(Env, i64) -> Result<(), Thrown> + Send + 'static) -> Result<String, String> {
     static NEXT: AtomicI64 = AtomicI64::new(1);
     let asked = Asked(NEXT.fetch_add(1, Ordering::Relaxed));
     let (sender, answer) = oneshot::channel();
     questions(|questions| questions.insert(asked.0, sender));
-    let question = Question(asked.0);
+    let question = asked.0;
     run(move |env| ask(env, question)).await.map_err(|ended| ended.to_string())?.map_err(|thrown| thrown.to_string())?;
     answer.await.map_err(|_| Ended.to_string())
 }

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ark_model::State;
+use ark_model::{State, api::ModuleView};
 
 use crate::{Error, api::Api, bin_dir, program::Program};
 
@@ -87,14 +87,7 @@ impl Base {
     /// # Errors
     /// Where it ends, or takes too long.
     pub fn wait_ready(&self) -> Result<(), Error> {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            match self.api.get_status("/readyz") {
-                Ok(200) => return Ok(()),
-                answer if Instant::now() > end => return Err(format!("the base is not ready: {answer:?}\n{}", self.log()).into()),
-                _ => std::thread::sleep(Duration::from_millis(2)),
-            }
-        }
+        self.until("the base is not ready", || Ok(matches!(self.api.get_status("/readyz"), Ok(200))))
     }
 
     /// Waits until its log has `part` in it: what it does may be seen before the line that says so.
@@ -102,14 +95,7 @@ impl Base {
     /// # Errors
     /// Where it takes too long: with the log.
     pub fn wait_log(&self, part: &str) -> Result<(), Error> {
-        let end = Instant::now() + PATIENCE;
-        while !self.log().contains(part) {
-            if Instant::now() > end {
-                return Err(format!("{part:?} is not in the log:\n{}", self.log()).into());
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        Ok(())
+        self.until(&format!("{part:?} is not in the log"), || Ok(self.log().contains(part)))
     }
 
     /// Waits until all that serves does so by its optimised build. Each is made behind the install, and takes over like any other version:
@@ -118,12 +104,18 @@ impl Base {
     /// # Errors
     /// Where it takes too long.
     pub fn settle(&self) -> Result<(), Error> {
+        let is_optimised = |module: &ModuleView| module.state != State::Activated || module.build == "optimised";
+        self.until("there is no optimised build", || Ok(self.api.modules()?.iter().all(is_optimised)))
+    }
+
+    /// Waits until `holds`; where that takes too long it is told what is `wrong`, with the log.
+    fn until(&self, wrong: &str, holds: impl Fn() -> Result<bool, Error>) -> Result<(), Error> {
         let end = Instant::now() + PATIENCE;
-        while self.api.modules()?.iter().any(|module| module.state == State::Activated && module.build != "optimised") {
+        while !holds()? {
             if Instant::now() > end {
-                return Err(format!("there is no optimised build:\n{}", self.log()).into());
+                return Err(format!("{wrong}:\n{}", self.log()).into());
             }
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(Duration::from_millis(2));
         }
         Ok(())
     }

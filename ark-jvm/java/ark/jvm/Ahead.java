@@ -40,8 +40,9 @@ final class Ahead implements Runnable {
     }
 
     /**
-     * Begins, where there is a second processor to do it on, or no module to be held up, for it is {@code alone} with the layer. Where {@code classes} is empty, it goes by what the
-     * base has loaded of the same names. The question is answered when that is over.
+     * Begins, where there is a second processor to do it on, or no module to be held up, for it is {@code alone} with the layer; and where the
+     * layer is not on its way out. Where {@code classes} is empty, it goes by what the base has loaded of the same names. The question is
+     * answered when that is over.
      */
     static void begin(ModuleLoader layer, String[] classes, boolean alone, long question) {
         if (alone || Runtime.getRuntime().availableProcessors() > 1) {

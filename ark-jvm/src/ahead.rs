@@ -19,6 +19,23 @@ const KEPT: usize = 64;
 /// Names in the JVM are no longer.
 const LONGEST: usize = 1_024;
 
+/// What a base uses, and a module as a rule does not: files to log to, for what it logs is kept with it; and what its base's settings
+/// put off in it.
+const OF_BASES: [&str; 6] = [
+    "org.apache.logging.log4j.core.appender.rolling.",
+    "org.apache.logging.log4j.core.appender.RollingFile",
+    "org.apache.logging.log4j.core.appender.FileManager",
+    "ch.qos.logback.core.rolling.",
+    "org.apache.logging.log4j.core.jmx.",
+    "org.springframework.boot.autoconfigure.BackgroundPreinitializer$",
+];
+
+/// Whether a module is likely to need the class `name` because its base has.
+#[must_use]
+pub fn is_likely(name: &str) -> bool {
+    !OF_BASES.iter().any(|place| name.starts_with(place))
+}
+
 /// A class as it was when the record was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loaded {
@@ -139,6 +156,14 @@ mod tests {
         assert!(records.read(key("stock")).is_empty());
         records.write(key("orders"), &classes[..1]).unwrap();
         assert_eq!(records.read(key("orders")), classes[..1]);
+    }
+
+    #[test]
+    fn what_a_base_does_for_itself_alone_is_not_expected_of_a_module() {
+        assert!(is_likely("org.apache.logging.log4j.core.appender.ConsoleAppender"));
+        assert!(is_likely("org.springframework.boot.autoconfigure.BackgroundPreinitializer"));
+        assert!(!is_likely("org.apache.logging.log4j.core.appender.rolling.RollingFileManager"));
+        assert!(!is_likely("org.springframework.boot.autoconfigure.BackgroundPreinitializer$1"));
     }
 
     #[test]

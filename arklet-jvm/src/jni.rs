@@ -97,24 +97,16 @@ impl Env {
         self.checked(jni!(self, GetStaticMethodID, class, name.as_ptr(), signature.as_ptr()))
     }
 
-    pub(crate) fn static_field(self, class: jclass, name: &CStr, signature: &CStr) -> Result<jfieldID, Thrown> {
-        self.checked(jni!(self, GetStaticFieldID, class, name.as_ptr(), signature.as_ptr()))
-    }
-
     pub(crate) fn field(self, class: jclass, name: &CStr, signature: &CStr) -> Result<jfieldID, Thrown> {
         self.checked(jni!(self, GetFieldID, class, name.as_ptr(), signature.as_ptr()))
-    }
-
-    pub(crate) fn get_static(self, class: jclass, field: jfieldID) -> jobject {
-        jni!(self, GetStaticObjectField, class, field)
     }
 
     pub(crate) fn get(self, object: jobject, field: jfieldID) -> jobject {
         jni!(self, GetObjectField, object, field)
     }
 
-    pub(crate) fn set_static(self, class: jclass, field: jfieldID, value: jobject) {
-        jni!(self, SetStaticObjectField, class, field, value);
+    pub(crate) fn set_true(self, object: jobject, field: jfieldID) {
+        jni!(self, SetBooleanField, object, field, JNI_TRUE);
     }
 
     pub(crate) fn call_static(self, class: jclass, method: jmethodID, arguments: &[jvalue]) -> Result<jobject, Thrown> {

@@ -7,7 +7,10 @@ use std::{
     sync::OnceLock,
 };
 
-use ark_jvm::{ahead::Loaded, without_exits};
+use ark_jvm::{
+    ahead::{Loaded, is_likely},
+    without_exits,
+};
 use jni_sys::{JNIEnv, JNINativeMethod, jboolean, jbyte, jbyteArray, jclass, jint, jlong, jobject, jobjectArray, jstring};
 
 use crate::{
@@ -43,6 +46,7 @@ pub(crate) fn table() -> Vec<JNINativeMethod> {
         native(c"describe", c"(JILjava/lang/String;)[Ljava/lang/String;", describe as *mut c_void),
         native(c"library", c"(JLjava/lang/String;)Ljava/lang/String;", library as *mut c_void),
         native(c"helper", c"(Ljava/lang/String;)[B", helper as *mut c_void),
+        native(c"open", c"(Ljava/lang/reflect/AccessibleObject;)V", open as *mut c_void),
         native(c"initialised", c"(Ljava/lang/Class;)Z", initialised as *mut c_void),
         native(c"loaderOf", c"(Ljava/lang/String;)Ljava/lang/ClassLoader;", loader_of as *mut c_void),
         native(c"answered", c"(JLjava/lang/String;)V", answered as *mut c_void),
@@ -134,7 +138,8 @@ extern "system" fn define(
 
 extern "system" fn known(env: *mut JNIEnv, _: jclass, path: jlong, classes: jobjectArray) -> jobjectArray {
     guard(env, ptr::null_mut(), |env| {
-        let lines: Vec<String> = ahead::of(path, env, classes).iter().map(Loaded::line).collect();
+        let classes = ahead::of(path, env, classes);
+        let lines: Vec<String> = classes.iter().filter(|class| is_likely(&class.name)).map(Loaded::line).collect();
         env.strings(&lines).unwrap_or(ptr::null_mut())
     })
 }
@@ -208,6 +213,14 @@ extern "system" fn helper(env: *mut JNIEnv, _: jclass, name: jstring) -> jbyteAr
         let class = classes::SPRING.iter().chain(classes::TOMCAT).find(|(known, _)| *known == name);
         class.and_then(|(_, bytes)| env.bytes(bytes).ok()).unwrap_or(ptr::null_mut())
     })
+}
+
+extern "system" fn open(env: *mut JNIEnv, _: jclass, member: jobject) {
+    guard(env, (), |env| {
+        if let Ok(vm) = vm::get() {
+            env.set_true(member, vm.names.overrides_access);
+        }
+    });
 }
 
 extern "system" fn initialised(env: *mut JNIEnv, _: jclass, class: jclass) -> jboolean {

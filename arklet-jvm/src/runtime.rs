@@ -436,19 +436,24 @@ impl Ready {
         // Two versions of one name are there at once while traffic moves.
         let domain = format!("{}-{}", self.spec.id.name(), self.spec.id.version());
         let unless_given = [
-            ("server.shutdown", "graceful"),
             ("spring.jmx.default-domain", domain.as_str()),
             // Those too that are named in the code.
             ("spring.jmx.unique-names", "true"),
             // Its own files alone: those beside the process are the base's.
             ("spring.config.location", "optional:classpath:/,optional:classpath:/config/"),
+            // A thread that initialises what is loaded here already: with it nothing starts sooner.
+            ("spring.backgroundpreinitializer.ignore", "true"),
+            // As it is anyway from Log4j 2.24 on.
+            ("log4j2.disableJmx", "true"),
         ];
         // These outrank arguments, which may say otherwise.
         let argued =
             |key: &str| self.spec.args.iter().any(|argument| argument.strip_prefix("--").is_some_and(|rest| rest.starts_with(key)));
         // Logging that is the base's is set up, and not a module's to set up anew.
         let logging = (self.importing && !self.logs).then_some(("org.springframework.boot.logging.LoggingSystem", "none"));
-        let unless_given = unless_given.into_iter().chain(logging).filter(|(key, _)| !argued(key));
+        // Where it joins the base's server, there is none to shut down.
+        let shutdown = (!self.server.joins).then_some(("server.shutdown", "graceful"));
+        let unless_given = unless_given.into_iter().chain(logging).chain(shutdown).filter(|(key, _)| !argued(key));
         let given = self.spec.grants.config.iter().map(|(key, value)| (key.as_str(), value.as_str()));
         // Where it listens and answers is the base's to say: the last of a key counts.
         let always = [

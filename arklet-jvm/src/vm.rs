@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jni_sys::{JNI_VERSION_1_8, JavaVM, JavaVMAttachArgs, jclass, jfieldID, jmethodID};
+use jni_sys::{JNI_VERSION_1_8, JavaVM, JavaVMAttachArgs, jfieldID, jmethodID};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -86,6 +86,8 @@ pub(crate) struct Names {
     pub(crate) spaces: jmethodID,
     pub(crate) signs: jmethodID,
     pub(crate) packages_of_jdk: jmethodID,
+    /// Whether a `java.lang.reflect.AccessibleObject` does not care for access.
+    pub(crate) overrides_access: jfieldID,
     /// That of `java.lang.ClassLoader`.
     pub(crate) define: jmethodID,
 }
@@ -294,7 +296,6 @@ fn names(env: Env) -> Result<Names, Thrown> {
             "ark/jvm/Base" => base = class,
             "ark/jvm/ModuleLoader" => module_loader = class,
             "ark/jvm/Native" => env.register(class, &natives::table())?,
-            "ark/jvm/Sweep" => may_see_everything(env, class)?,
             _ => {}
         }
     }
@@ -319,6 +320,8 @@ fn names(env: Env) -> Result<Names, Thrown> {
         ask_whether_to_join: env.static_method(base, c"askWhetherToJoin", c"(J)V")?,
         open: env.static_method(base, c"open", c"(Ljava/lang/String;Z)V")?,
         loader: env.field(module, c"loader", c"Lark/jvm/ModuleLoader;")?,
+        // Set through this interface, it needs no permission, so that no option has to open the JDK.
+        overrides_access: env.field(env.class(c"java/lang/reflect/AccessibleObject")?, c"override", c"Z")?,
         define: env.method(class_loader, c"defineClass", define)?,
         module: env.global(module),
         account: env.global(account),
@@ -326,14 +329,4 @@ fn names(env: Env) -> Result<Names, Thrown> {
         base: env.global(base),
         module_loader: env.global(module_loader),
     })
-}
-
-/// Hands the look-up object that sees every field to the sweep. Through this interface it needs no permission, so that no option has
-/// to open the JDK.
-fn may_see_everything(env: Env, sweep: jclass) -> Result<(), Thrown> {
-    let signature = c"Ljava/lang/invoke/MethodHandles$Lookup;";
-    let lookup = env.class(c"java/lang/invoke/MethodHandles$Lookup")?;
-    let all = env.get_static(lookup, env.static_field(lookup, c"IMPL_LOOKUP", signature)?);
-    env.set_static(sweep, env.static_field(sweep, c"all", signature)?, all);
-    env.check()
 }

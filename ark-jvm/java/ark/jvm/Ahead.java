@@ -1,8 +1,5 @@
 package ark.jvm;
 
-import java.lang.invoke.MethodHandle;
-import java.lang.invoke.MethodType;
-import java.lang.reflect.Field;
 import java.util.HashMap;
 import java.util.Map;
 
@@ -95,14 +92,12 @@ final class Ahead implements Runnable {
     public void run() {
         try {
             find();
-            MethodType fields = MethodType.methodType(Field[].class, boolean.class);
-            MethodHandle link = Sweep.all.findVirtual(Class.class, "getDeclaredFields0", fields);
             for (int at = leap; at < classes.length && !ended; at++) {
                 int other = asked;
                 if (Math.abs(at - other) < leap / 2) {
                     at = other + leap;
                 } else {
-                    load(classes[at], link);
+                    load(classes[at]);
                 }
             }
         } catch (Throwable problem) {
@@ -113,12 +108,12 @@ final class Ahead implements Runnable {
         }
     }
 
-    private void load(String line, MethodHandle link) throws Throwable {
+    private void load(String line) throws Throwable {
         try {
             Class<?> type = layer.loadClass(line.substring(1));
             if (line.charAt(0) == '+' && type.getClassLoader() == layer) {
                 // Looking for its public fields links a class, and loads nothing but their types, which are constants as a rule.
-                Field[] unused = (Field[]) link.invokeExact(type, true);
+                Sweep.fields(type, true);
             }
         } catch (ClassNotFoundException | LinkageError missing) {
             // An optional dependency that is not there: the JVM remembers nothing of it.

@@ -1,6 +1,6 @@
 package ark.jvm;
 
-import java.lang.invoke.MethodType;
+import java.lang.reflect.Method;
 
 /** The application that modules are guests of. */
 final class Base {
@@ -118,11 +118,10 @@ final class Base {
 
     /** Defines the door beside the classes of the base's Tomcat. */
     private static Class<?> beside(ClassLoader tomcat) throws Throwable {
-        Class<?>[] parameters = {String.class, byte[].class, int.class, int.class};
-        java.lang.invoke.MethodHandle define = Sweep.all.findVirtual(ClassLoader.class, "defineClass", MethodType.methodType(Class.class, parameters));
+        Method define = ClassLoader.class.getDeclaredMethod("defineClass", String.class, byte[].class, int.class, int.class);
         for (String name : new String[] {DOOR + "$Joined", DOOR}) {
             byte[] bytes = Native.helper(name);
-            Class<?> made = (Class<?>) define.invoke(tomcat, name, bytes, 0, bytes.length);
+            Class<?> made = (Class<?>) Sweep.call(tomcat, define, name, bytes, 0, bytes.length);
             if (name.equals(DOOR)) {
                 return made;
             }

@@ -4,11 +4,13 @@ import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
+import java.security.SecureRandom;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
+import java.util.UUID;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.logging.Handler;
@@ -40,7 +42,7 @@ public final class Module {
     private Module(long id, ModuleLoader loader, String[] settings, String[] environment, boolean joins, boolean hasToJoin, boolean importing) {
         this.id = id;
         this.loader = loader;
-        this.key = joins ? java.util.UUID.randomUUID().toString() : null;
+        this.key = joins ? unguessable() : null;
         this.hasToJoin = hasToJoin;
         this.importing = importing;
         this.group = new Group(this, loader.getName());
@@ -48,14 +50,19 @@ public final class Module {
             this.settings.put(settings[at], settings[at + 1]);
         }
         this.properties = SystemProperties.of(this.settings);
-        System.getenv().forEach((name, value) -> {
-            if (begins(name, OF_MACHINE)) {
-                this.environment.put(name, value);
+        for (Map.Entry<String, String> variable : System.getenv().entrySet()) {
+            if (begins(variable.getKey(), OF_MACHINE)) {
+                this.environment.put(variable.getKey(), variable.getValue());
             }
-        });
+        }
         for (int at = 0; at + 1 < environment.length; at += 2) {
             this.environment.put(environment[at], environment[at + 1]);
         }
+    }
+
+    private static String unguessable() {
+        SecureRandom random = new SecureRandom();
+        return new UUID(random.nextLong(), random.nextLong()).toString();
     }
 
     static boolean begins(String name, String[] prefixes) {

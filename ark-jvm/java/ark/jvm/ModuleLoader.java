@@ -38,10 +38,8 @@ public final class ModuleLoader extends URLClassLoader {
     }
 
     private static final String FACTORIES = "META-INF/spring.factories";
-    private static final byte[] OUR_FACTORIES = ("org.springframework.context.ApplicationContextInitializer=ark.spring.Initializer\n"
-            + "org.springframework.context.ApplicationListener=ark.spring.OwnParts\n"
-            + "org.springframework.boot.env.EnvironmentPostProcessor=ark.spring.Settings\n"
-            + "org.springframework.boot.EnvironmentPostProcessor=ark.spring.Settings4\n").getBytes(StandardCharsets.ISO_8859_1);
+    /** Has Spring find what connects a module with it. */
+    static final String OUR_FACTORIES = "ark:/" + FACTORIES;
 
     final long classPath;
     private final ModuleLoader layer;
@@ -193,10 +191,14 @@ public final class ModuleLoader extends URLClassLoader {
     }
 
     private ProtectionDomain domain(int jar) {
-        return domains.computeIfAbsent(jar, number -> {
-            CodeSource source = new CodeSource(url(Native.location(classPath, number, false), classPath), (Certificate[]) null);
-            return new ProtectionDomain(source, null, this, null);
-        });
+        ProtectionDomain known = domains.get(jar);
+        if (known != null) {
+            return known;
+        }
+        CodeSource source = new CodeSource(url(Native.location(classPath, jar, false), classPath), (Certificate[]) null);
+        ProtectionDomain made = new ProtectionDomain(source, null, this, null);
+        ProtectionDomain another = domains.putIfAbsent(jar, made);
+        return another == null ? made : another;
     }
 
     private static URL url(String text, long classPath) {
@@ -233,9 +235,17 @@ public final class ModuleLoader extends URLClassLoader {
             found.add(next);
         }
         if (module != null && path.equals(FACTORIES)) {
-            found.add(new URL(null, "ark:/" + FACTORIES, new Bytes(OUR_FACTORIES)));
+            found.add(new URL(null, OUR_FACTORIES, new ModuleUrls(classPath)));
         }
         return Collections.enumeration(found);
+    }
+
+    static byte[] ourFactories() {
+        String lines = "org.springframework.context.ApplicationContextInitializer=ark.spring.Initializer\n"
+                + "org.springframework.context.ApplicationListener=ark.spring.OwnParts\n"
+                + "org.springframework.boot.env.EnvironmentPostProcessor=ark.spring.Settings\n"
+                + "org.springframework.boot.EnvironmentPostProcessor=ark.spring.Settings4\n";
+        return lines.getBytes(StandardCharsets.ISO_8859_1);
     }
 
     @Override
@@ -268,28 +278,5 @@ public final class ModuleLoader extends URLClassLoader {
     @Override
     protected String findLibrary(String name) {
         return Native.library(classPath, System.mapLibraryName(name));
-    }
-
-    /** A URL with fixed contents. */
-    private static final class Bytes extends java.net.URLStreamHandler {
-        private final byte[] bytes;
-
-        Bytes(byte[] bytes) {
-            this.bytes = bytes;
-        }
-
-        @Override
-        protected java.net.URLConnection openConnection(URL url) {
-            return new java.net.URLConnection(url) {
-                @Override
-                public void connect() {
-                }
-
-                @Override
-                public InputStream getInputStream() {
-                    return new ByteArrayInputStream(bytes);
-                }
-            };
-        }
     }
 }

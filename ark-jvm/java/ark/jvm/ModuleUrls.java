@@ -9,8 +9,8 @@ import java.net.URLConnection;
 import java.net.URLStreamHandler;
 
 /**
- * Serves the {@code jar:} URLs of one class path from the mapped package, so that no file stays open. It keeps no path: a URL made
- * relative to one of these inherits its handler.
+ * Serves the {@code jar:} URLs of one class path from the mapped package, so that no file stays open, and what stands in no file by
+ * {@code ark:}. It keeps no path: a URL made relative to one of these inherits its handler.
  */
 final class ModuleUrls extends URLStreamHandler {
     private final long classPath;
@@ -36,7 +36,7 @@ final class ModuleUrls extends URLStreamHandler {
         } else {
             file = before.substring(0, Math.max(before.lastIndexOf("!/") + 2, before.lastIndexOf('/') + 1)) + part;
         }
-        setURL(url, "jar", "", -1, "", null, file, null, null);
+        setURL(url, url.getProtocol(), "", -1, "", null, file, null, null);
     }
 
     private static final class Connection extends URLConnection {
@@ -53,9 +53,10 @@ final class ModuleUrls extends URLStreamHandler {
             if (bytes != null) {
                 return;
             }
-            bytes = Native.bytesAt(classPath, url.toExternalForm());
+            String from = url.toExternalForm();
+            bytes = from.equals(ModuleLoader.OUR_FACTORIES) ? ModuleLoader.ourFactories() : Native.bytesAt(classPath, from);
             if (bytes == null) {
-                throw new FileNotFoundException(url.toExternalForm());
+                throw new FileNotFoundException(from);
             }
             connected = true;
         }

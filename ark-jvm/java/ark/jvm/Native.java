@@ -1,5 +1,6 @@
 package ark.jvm;
 
+import java.lang.reflect.AccessibleObject;
 import java.security.ProtectionDomain;
 
 /** What native code does. A handle that is no longer known is answered as an empty class path. */
@@ -41,6 +42,9 @@ final class Native {
 
     /** The bytes of a class of {@code ark.spring} or {@code ark.tomcat}; null where there is none. */
     static native byte[] helper(String name);
+
+    /** Lets reflection use a field or method, whatever its access. */
+    static native void open(AccessibleObject member);
 
     /** Whether a class has been initialised: only then do its static fields have values. */
     static native boolean initialised(Class<?> type);

@@ -8,6 +8,7 @@ import java.util.logging.LogManager;
 import java.util.logging.LogRecord;
 import java.util.logging.Logger;
 import java.util.logging.SimpleFormatter;
+import java.util.logging.StreamHandler;
 
 /**
  * {@code java.util.logging} is one for the process. What a module logs by it, its libraries and its web server too, goes to the module's
@@ -45,7 +46,9 @@ final class Records extends Handler {
     public void publish(LogRecord record) {
         Module module = ModuleLoader.current();
         if (module != null) {
-            module.records().publish(record);
+            Handler handler = module.records();
+            handler.publish(record);
+            handler.flush();
             return;
         }
         for (Handler handler : ofBase) {
@@ -65,26 +68,9 @@ final class Records extends Handler {
                 // The next one, perhaps.
             }
         }
-        return new Lines();
-    }
-
-    private static final class Lines extends Handler {
-        Lines() {
-            setFormatter(new SimpleFormatter());
-        }
-
-        @Override
-        public void publish(LogRecord record) {
-            System.err.print(getFormatter().format(record));
-        }
-
-        @Override
-        public void flush() {
-        }
-
-        @Override
-        public void close() {
-        }
+        StreamHandler lines = new StreamHandler(System.err, new SimpleFormatter());
+        lines.setLevel(Level.ALL);
+        return lines;
     }
 
     @Override

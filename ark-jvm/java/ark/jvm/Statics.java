@@ -24,8 +24,19 @@ final class Statics {
     private final List<Class<?>> waiting = new ArrayList<>();
     /** Values of fields that do not change. */
     private final List<Object> values = new ArrayList<>();
-    private final List<MethodHandle> changing = new ArrayList<>();
+    private final List<Changing> changing = new ArrayList<>();
     private final Set<Object> known = Collections.newSetFromMap(new IdentityHashMap<>());
+
+    /** A field whose value may be another each time; a static one where there is no object. */
+    private static final class Changing {
+        private final Field field;
+        private final Object object;
+
+        Changing(Field field, Object object) {
+            this.field = field;
+            this.object = object;
+        }
+    }
 
     Statics(ClassLoader loader) {
         this.loader = loader;
@@ -37,8 +48,8 @@ final class Statics {
         for (Object value : values) {
             forget(sweep, value);
         }
-        for (MethodHandle field : changing) {
-            Object value = field.invoke();
+        for (Changing one : changing) {
+            Object value = one.field.get(one.object);
             if (value != null) {
                 forget(sweep, value);
                 inside(sweep, value);
@@ -62,12 +73,12 @@ final class Statics {
             }
             for (Field field : fields) {
                 if (Modifier.isStatic(field.getModifiers()) && maySuit(field.getType())) {
-                    MethodHandle getter = Sweep.all.unreflectGetter(field);
+                    Sweep.opened(field);
                     if (!Modifier.isFinal(field.getModifiers())) {
-                        changing.add(getter);
+                        changing.add(new Changing(field, null));
                         continue;
                     }
-                    Object value = getter.invoke();
+                    Object value = field.get(null);
                     if (value != null && isHolder(value)) {
                         values.add(value);
                     } else if (value != null && value.getClass().getClassLoader() == loader) {
@@ -99,10 +110,9 @@ final class Statics {
                 if (Modifier.isStatic(field.getModifiers()) || !maySuit(field.getType())) {
                     continue;
                 }
-                MethodHandle getter = Sweep.all.unreflectGetter(field);
-                Object value = getter.invoke(object);
+                Object value = Sweep.opened(field).get(object);
                 if (!Modifier.isFinal(field.getModifiers()) && mayHold(field.getType())) {
-                    changing.add(getter.bindTo(object));
+                    changing.add(new Changing(field, object));
                 } else if (value != null && isHolder(value)) {
                     values.add(value);
                 } else if (value != null && depth > 0 && value.getClass().getClassLoader() == loader) {
@@ -121,7 +131,7 @@ final class Statics {
         for (Class<?> type = object.getClass(); type != null && type.getClassLoader() == loader; type = type.getSuperclass()) {
             for (Field field : Sweep.fields(type)) {
                 if (!Modifier.isStatic(field.getModifiers()) && maySuit(field.getType())) {
-                    Object value = Sweep.all.unreflectGetter(field).invoke(object);
+                    Object value = Sweep.opened(field).get(object);
                     if (value != null) {
                         forget(sweep, value);
                     }
@@ -134,7 +144,7 @@ final class Statics {
         String type = value.getClass().getName();
         if (type.equals("org.springframework.util.ConcurrentReferenceHashMap") || type.equals("org.springframework.util.ConcurrentLruCache")) {
             // They are caches, and hold by more than keys and values.
-            Sweep.all.unreflect(value.getClass().getMethod("clear")).invoke(value);
+            Sweep.call(value, value.getClass().getMethod("clear"));
         } else if (type.equals("org.springframework.boot.context.properties.bind.BindConverter")) {
             // Made anew when it is missed.
             Sweep.set(value.getClass(), "sharedInstance", null);

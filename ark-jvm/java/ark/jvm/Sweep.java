@@ -1,14 +1,14 @@
 package ark.jvm;
 
 import java.lang.invoke.MethodHandle;
-import java.lang.invoke.MethodHandles;
-import java.lang.invoke.MethodType;
 import java.lang.ref.Reference;
+import java.lang.reflect.AccessibleObject;
 import java.lang.reflect.Field;
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Method;
 import java.lang.reflect.Modifier;
 import java.util.ArrayList;
 import java.util.Collection;
-import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 
@@ -18,10 +18,8 @@ import java.util.Map;
  * touched, and caches that fill again.
  */
 final class Sweep {
-    /** May see everything, so that no option has to open the JDK. Set from native code, which needs no permission. */
-    static MethodHandles.Lookup all;
-
     private static final int LARGEST = 1_000;
+    private static Method declaredFields;
 
     /** Whose classes go: the module's loader, or that of a layer with everything on it. */
     private final ClassLoader owner;
@@ -124,9 +122,31 @@ final class Sweep {
 
     // What is private.
 
+    /** The same field or method, which can be used from now on, whatever its access: no option has to open the JDK. */
+    static <T extends AccessibleObject> T opened(T member) {
+        Native.open(member);
+        return member;
+    }
+
+    /** Calls a method, whatever its access. */
+    static Object call(Object object, Method method, Object... arguments) throws Throwable {
+        try {
+            return opened(method).invoke(object, arguments);
+        } catch (InvocationTargetException thrown) {
+            throw thrown.getCause();
+        }
+    }
+
+    /** The fields of a class itself, or only the public ones; those too that reflection does not show. Asking links the class. */
+    static Field[] fields(Class<?> type, boolean publicOnly) throws Throwable {
+        if (declaredFields == null) {
+            declaredFields = Class.class.getDeclaredMethod("getDeclaredFields0", boolean.class);
+        }
+        return (Field[]) call(type, declaredFields, publicOnly);
+    }
+
     static Field[] fields(Class<?> type) throws Throwable {
-        MethodType signature = MethodType.methodType(Field[].class, boolean.class);
-        return (Field[]) all.findVirtual(Class.class, "getDeclaredFields0", signature).invoke(type, false);
+        return fields(type, false);
     }
 
     private static Field field(Class<?> type, String name) throws Throwable {
@@ -143,29 +163,20 @@ final class Sweep {
     /** The value of a field, whatever its access; null where there is no such field. */
     static Object get(Object object, String name) throws Throwable {
         Field field = field(object instanceof Class ? (Class<?>) object : object.getClass(), name);
-        if (field == null) {
-            return null;
-        }
-        MethodHandle getter = all.unreflectGetter(field);
-        return Modifier.isStatic(field.getModifiers()) ? getter.invoke() : getter.invoke(object);
+        return field == null ? null : opened(field).get(object);
     }
 
     /** Sets a field, whatever its access; does nothing where there is no such field. A static one is given by its class. */
     static void set(Object object, String name, Object value) throws Throwable {
         Field field = field(object instanceof Class ? (Class<?>) object : object.getClass(), name);
-        if (field == null) {
-            return;
-        }
-        if (Modifier.isStatic(field.getModifiers())) {
-            all.unreflectVarHandle(field).set(value);
-        } else {
-            all.unreflectVarHandle(field).set(object, value);
+        if (field != null) {
+            opened(field).set(object, value);
         }
     }
 
     private static void clear(Object cache) throws Throwable {
         if (cache != null) {
-            all.unreflect(cache.getClass().getMethod("clear")).invoke(cache);
+            call(cache, cache.getClass().getMethod("clear"));
         }
     }
 
@@ -193,41 +204,33 @@ final class Sweep {
 
     // Steps.
 
-    private interface HookUse {
-        void on(Thread hook, Iterator<?> at) throws Throwable;
-    }
-
-    private static void eachHook(HookUse use) throws Throwable {
+    /** The shutdown hooks of the process; none when it ends. */
+    private static List<Thread> hooksOfProcess() throws Throwable {
         Class<?> registry = Class.forName("java.lang.ApplicationShutdownHooks");
-        Map<?, ?> hooks = (Map<?, ?>) get(registry, "hooks");
-        if (hooks == null) {
-            return;
-        }
         synchronized (registry) {
-            for (Iterator<?> at = hooks.keySet().iterator(); at.hasNext();) {
-                use.on((Thread) at.next(), at);
-            }
+            @SuppressWarnings("unchecked")
+            Map<Thread, Thread> hooks = (Map<Thread, Thread>) get(registry, "hooks");
+            return hooks == null ? List.of() : new ArrayList<>(hooks.keySet());
         }
     }
 
     /** Takes out the hooks that are the module's own: it ends now, and they are called for that. */
     List<Thread> takeHooks() throws Throwable {
         List<Thread> taken = new ArrayList<>();
-        eachHook((hook, at) -> {
-            if (direct(hook) || direct(task(hook))) {
-                at.remove();
+        for (Thread hook : hooksOfProcess()) {
+            if ((direct(hook) || direct(task(hook))) && Runtime.getRuntime().removeShutdownHook(hook)) {
                 taken.add(hook);
             }
-        });
+        }
         return taken;
     }
 
     /** Hooks of a layer that stays lose only what they have of the module. */
     private void hooks() throws Throwable {
-        eachHook((hook, at) -> {
+        for (Thread hook : hooksOfProcess()) {
             Object task = task(hook);
             if (belongs(hook) || belongs(task) || (heirs.isEmpty() && owns(hook.getContextClassLoader()))) {
-                at.remove();
+                Runtime.getRuntime().removeShutdownHook(hook);
                 took("shutdown hook " + hook.getName());
             } else {
                 detach(hook);
@@ -235,7 +238,7 @@ final class Sweep {
                     loaders(task);
                 }
             }
-        });
+        }
     }
 
     /** Puts the layer where an object of it has kept the module's loader. */
@@ -250,9 +253,9 @@ final class Sweep {
         }
         for (Field field : fields(object.getClass())) {
             if (!Modifier.isStatic(field.getModifiers()) && ClassLoader.class.isAssignableFrom(field.getType())) {
-                Object loader = all.unreflectGetter(field).invoke(object);
+                Object loader = opened(field).get(object);
                 if (loader != null && owns((ClassLoader) loader) && field.getType().isInstance(heir)) {
-                    all.unreflectSetter(field).invoke(object, heir);
+                    field.set(object, heir);
                     took("class loader in a " + object.getClass().getName());
                 }
             }
@@ -262,13 +265,13 @@ final class Sweep {
     /** The application contexts of a base that is a Spring Boot application: its shutdown hook knows them. */
     static Collection<?> contextsOfBase() throws Throwable {
         List<Object> contexts = new ArrayList<>();
-        eachHook((hook, at) -> {
+        for (Thread hook : hooksOfProcess()) {
             Object task = task(hook);
             if (task != null && task.getClass().getName().equals("org.springframework.boot.SpringApplicationShutdownHook")
                     && !(task.getClass().getClassLoader() instanceof ModuleLoader)) {
                 contexts.addAll((Collection<?>) get(task, "contexts"));
             }
-        });
+        }
         return contexts;
     }
 
@@ -406,7 +409,7 @@ final class Sweep {
     /** What an MBean of the JDK's or of a layer's class is made of. */
     private static Object wrapped(javax.management.MBeanServer server, javax.management.ObjectName name) throws Throwable {
         Object repository = get(get(server, "mbsInterceptor"), "repository");
-        Object bean = all.unreflect(repository.getClass().getMethod("retrieve", javax.management.ObjectName.class)).invoke(repository, name);
+        Object bean = call(repository, repository.getClass().getMethod("retrieve", javax.management.ObjectName.class), name);
         if (bean instanceof javax.management.StandardMBean) {
             return ((javax.management.StandardMBean) bean).getImplementation();
         }
@@ -484,19 +487,18 @@ final class Sweep {
 
     private void introspection() throws Throwable {
         java.beans.Introspector.flushCaches();
-        Class<?> info = Class.forName("com.sun.beans.introspect.ClassInfo");
-        all.findStatic(info, "clear", MethodType.methodType(void.class)).invoke();
+        call(null, Class.forName("com.sun.beans.introspect.ClassInfo").getDeclaredMethod("clear"));
         for (String holder : new String[] {"com.sun.beans.TypeResolver", "com.sun.beans.finder.MethodFinder", "com.sun.beans.finder.ConstructorFinder"}) {
             clear(get(Class.forName(holder), "CACHE"));
         }
         Class<?> group = Class.forName("java.beans.ThreadGroupContext");
         Object table = get(get(group, "contexts"), "table");
-        MethodHandle clear = all.findVirtual(group, "clearBeanInfoCache", MethodType.methodType(void.class));
+        Method clear = group.getDeclaredMethod("clearBeanInfoCache");
         for (Object bucket : (Object[]) table) {
             for (Object entry = bucket; entry != null; entry = get(entry, "next")) {
                 Object context = get(entry, "value");
                 if (context != null) {
-                    clear.invoke(context);
+                    call(context, clear);
                 }
             }
         }
@@ -513,7 +515,7 @@ final class Sweep {
             }
             for (Field field : fields(type)) {
                 if (Modifier.isStatic(field.getModifiers()) && !field.getType().isPrimitive()) {
-                    unlink(all.unreflectGetter(field).invoke());
+                    unlink(opened(field).get(null));
                 }
             }
         }
@@ -557,7 +559,7 @@ final class Sweep {
         if (selector == null) {
             return;
         }
-        for (Object context : (Collection<?>) all.unreflect(selector.getClass().getMethod("getLoggerContexts")).invoke(selector)) {
+        for (Object context : (Collection<?>) call(selector, selector.getClass().getMethod("getLoggerContexts"))) {
             if (inside(context, "externalMap") instanceof Map<?, ?> objects && objects.values().removeIf(object -> isOf(object, settings))) {
                 took("environment of the layer's logging");
             }
@@ -627,7 +629,7 @@ final class Sweep {
             if (Modifier.isStatic(field.getModifiers()) || field.getType().isPrimitive()) {
                 continue;
             }
-            Object value = all.unreflectGetter(field).invoke(runnable);
+            Object value = opened(field).get(runnable);
             if (belongs(value) || (value != null && belongs(get(value, "classLoader")))) {
                 return true;
             }

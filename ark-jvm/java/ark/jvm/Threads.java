@@ -80,7 +80,7 @@ final class Threads {
         Object queue = Sweep.get(timer, "queue");
         synchronized (queue) {
             Sweep.set(timer, "newTasksMayBeScheduled", false);
-            Sweep.all.findVirtual(queue.getClass(), "clear", java.lang.invoke.MethodType.methodType(void.class)).invoke(queue);
+            Sweep.call(queue, queue.getClass().getDeclaredMethod("clear"));
             queue.notifyAll();
         }
     }

@@ -161,7 +161,7 @@ impl Faults {
                 format!("{} is not between 1 and 99", step.weight)
             });
         }
-        let in_place = matches!(operation.upgrade_policy.unwrap_or_default(), crate::resource::UpgradePolicy::InstallThenUninstall);
+        let in_place = spec.upgrade_policy() == crate::resource::UpgradePolicy::InstallThenUninstall;
         self.check(operation.canary.is_empty() || in_place, "spec.operationStrategy.canary", || {
             "a canary shares traffic with the version before on the same base, which only install_then_uninstall gives".to_owned()
         });
@@ -330,6 +330,23 @@ mod tests {
             "spec.operationStrategy.canary[0].weight",
         ] {
             assert!(fields.iter().any(|wrong| wrong == field), "{field} is not in {fields:?}");
+        }
+    }
+
+    #[test]
+    fn a_canary_is_refused_wherever_it_says_that_versions_do_not_share_a_base() {
+        let with = |place: fn(&mut Value) -> &mut Value, policy: &str| {
+            fields(&deployment(|value| {
+                value["spec"]["operationStrategy"]["canary"] = json!([{"weight": 10, "seconds": 1}]);
+                place(value)["upgradePolicy"] = policy.into();
+            }))
+        };
+        let places: [fn(&mut Value) -> &mut Value; 2] =
+            [|value| &mut value["spec"]["operationStrategy"], |value| &mut value["spec"]["template"]["spec"]];
+        for place in places {
+            assert_eq!(with(place, "install_then_uninstall"), [""; 0]);
+            assert_eq!(with(place, "uninstall_then_install"), ["spec.operationStrategy.canary"]);
+            assert_eq!(with(place, "scaleup_then_scaledown"), ["spec.operationStrategy.canary"]);
         }
     }
 

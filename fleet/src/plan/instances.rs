@@ -112,7 +112,7 @@ impl Planner<'_> {
             return 0;
         }
         let mut may_go = self.next.spec.operation_strategy.may_be_away(aim.desired).saturating_sub(aim.desired.saturating_sub(ready));
-        let in_place = self.policy() != UpgradePolicy::ScaleupThenScaledown;
+        let in_place = self.next.spec.upgrade_policy() != UpgradePolicy::ScaleupThenScaledown;
         let mut came = 0;
         if in_place {
             // What moves away from its base is part of the batch already: it comes elsewhere, and no old one more is followed for it.
@@ -159,7 +159,7 @@ impl Planner<'_> {
             let fits = base.is_some_and(|base| {
                 base.is_ready() && !old.draining && placement::belongs(&self.next, &set.spec.template.spec, base).is_ok()
             });
-            let goes_first = self.policy() == UpgradePolicy::UninstallThenInstall;
+            let goes_first = self.next.spec.upgrade_policy() == UpgradePolicy::UninstallThenInstall;
             let costs = goes_first && old.ready;
             let enough = count(followed.iter()) >= missing;
             if enough || !which(&old) || !fits || (costs && *may_go == 0) || !self.is_free(&set.metadata.name, name) {

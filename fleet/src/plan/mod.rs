@@ -16,8 +16,7 @@ use std::{collections::BTreeSet, time::Duration};
 use crate::{
     placement,
     resource::{
-        Document, FINALIZER, Key, Kind, Module, ModuleDeployment, ModuleReplicaSet, OwnerReference, Phase, Progress, Time, UpgradePolicy,
-        Write, label,
+        Document, FINALIZER, Key, Kind, Module, ModuleDeployment, ModuleReplicaSet, OwnerReference, Phase, Progress, Time, Write, label,
     },
     revision,
     settings::Settings,
@@ -255,7 +254,7 @@ impl<'a> Planner<'a> {
             block_owner_deletion: false,
         }];
         module.spec.template = set.spec.template.spec.clone();
-        module.spec.template.upgrade_policy = Some(self.policy());
+        module.spec.template.upgrade_policy = Some(self.next.spec.upgrade_policy());
         module.spec.base_name = base.to_owned();
         module.spec.weight = weight;
         module.spec.ordinal = self.next_ordinal();
@@ -267,15 +266,6 @@ impl<'a> Planner<'a> {
     /// Above that of every instance so far.
     fn next_ordinal(&self) -> u64 {
         1 + self.instances.iter().map(|instance| instance.module.spec.ordinal).max().unwrap_or(0)
-    }
-
-    fn policy(&self) -> UpgradePolicy {
-        let spec = &self.next.spec;
-        match spec.template.spec.upgrade_policy.or(spec.operation_strategy.upgrade_policy).unwrap_or_default() {
-            // One on every base: there is no base that has none.
-            UpgradePolicy::ScaleupThenScaledown if spec.replicas < 0 => UpgradePolicy::InstallThenUninstall,
-            policy => policy,
-        }
     }
 
     /// Marks as available what has been ready for long enough by now, and wakes for what will be.

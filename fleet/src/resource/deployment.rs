@@ -64,6 +64,18 @@ pub struct DeploymentSpec {
     pub rebalanced_at: String,
 }
 
+impl DeploymentSpec {
+    /// How one version follows another on a base: as the template says, else the operation strategy.
+    #[must_use]
+    pub fn upgrade_policy(&self) -> UpgradePolicy {
+        match self.template.spec.upgrade_policy.or(self.operation_strategy.upgrade_policy).unwrap_or_default() {
+            // One on every base: there is no base that has none.
+            UpgradePolicy::ScaleupThenScaledown if self.replicas < 0 => UpgradePolicy::InstallThenUninstall,
+            policy => policy,
+        }
+    }
+}
+
 /// The revision to return to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, Read},
-    os::unix::fs::{PermissionsExt, symlink},
+    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
     path::{Component, Path, PathBuf},
 };
 
@@ -183,6 +183,25 @@ impl Store {
         Ok(folder)
     }
 
+    /// Removes the packages that the base no longer `has`, and the files that none of the others has.
+    pub fn tidy(&self, has: &dyn Fn(&str) -> bool) {
+        let mut gone = false;
+        for entry in entries(&self.packages) {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with(UNFINISHED) || has(&name) {
+                continue;
+            }
+            // Nobody is to take for whole what is half gone, this process or a later one.
+            let going = self.packages.join(format!("{UNFINISHED}{name}"));
+            gone |= fs::rename(entry.path(), &going).and_then(|()| fs::remove_dir_all(&going)).is_ok();
+        }
+        // What comes meanwhile and misses a file writes it itself.
+        let files = entries(&self.files).filter(|_| gone).flat_map(|folder| entries(&folder.path()));
+        for file in files.filter(|file| file.metadata().is_ok_and(|file| file.nlink() == 1)) {
+            let _ = fs::remove_file(file.path());
+        }
+    }
+
     /// Puts a file of this content at `to`: the one that is there already, under another name.
     fn keep(&self, content: &[u8], runs: bool, to: &Path) -> io::Result<()> {
         let mut hasher = Sha256::new();
@@ -210,6 +229,10 @@ impl Store {
             Ok(()) => Ok(()),
         }
     }
+}
+
+fn entries(folder: &Path) -> impl Iterator<Item = fs::DirEntry> + use<> {
+    fs::read_dir(folder).into_iter().flatten().flatten()
 }
 
 /// Makes links below `root`: path and target of each. Of links that lead through one another, too, none leads out.
@@ -257,8 +280,6 @@ const UNFINISHED: &str = ".unfinished-";
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt;
-
     use flate2::{Compression, write::GzEncoder};
 
     use super::*;
@@ -304,6 +325,21 @@ mod tests {
         assert_ne!(inode(&one, "package.json"), inode(&two, "package.json"));
         // Unpacked once.
         assert_eq!(store.unpacked("a", Path::new("/nowhere")).unwrap(), one);
+    }
+
+    #[test]
+    fn a_package_that_the_base_has_no_more_goes_with_the_files_that_no_other_has() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let one = unpacked(&store, "a", &[("package/package.json", "{}"), ("package/node_modules/x/i.js", "same")]).unwrap();
+        let two = unpacked(&store, "b", &[("package/package.json", "{ }"), ("package/node_modules/x/i.js", "same")]).unwrap();
+        let files = || entries(&folder.path().join("files")).flat_map(|folder| entries(&folder.path())).count();
+        store.tidy(&|_| true);
+        assert_eq!((one.is_dir(), two.is_dir(), files()), (true, true, 3));
+        store.tidy(&|sha256| sha256 == "b");
+        assert_eq!((one.is_dir(), two.is_dir(), files()), (false, true, 2));
+        assert_eq!(fs::read(two.join("node_modules/x/i.js")).unwrap(), b"same");
+        assert_eq!(entries(&folder.path().join("packages")).count(), 1, "half of it is left");
     }
 
     #[test]

@@ -14,6 +14,9 @@ use wasmtime::{Engine, component::Component};
 
 use crate::engine::Build;
 
+/// How files of code end.
+const CODE: &str = ".cwasm";
+
 /// The code of one engine. Another version or other settings of the engine have a folder of their own, so code that
 /// does not fit is never found.
 #[derive(Debug)]
@@ -29,10 +32,8 @@ impl Cache {
         let folder = root.join(format!("{}-{:016x}", build.as_str(), hasher.finish()));
         fs::create_dir_all(&folder).map_err(|error| failed("open the folder for compiled code", &folder, &error))?;
         // What an earlier process did not finish writing.
-        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-            if entry.path().extension().is_some_and(|extension| extension == "part") {
-                let _ = fs::remove_file(entry.path());
-            }
+        for path in entries(&folder).filter(|path| path.extension().is_some_and(|extension| extension == "part")) {
+            let _ = fs::remove_file(path);
         }
         Ok(Self { folder, written: AtomicU64::new(0) })
     }
@@ -67,9 +68,30 @@ impl Cache {
             .map_err(|error| Failure::new(Reason::Internal, format!("could not map compiled code from {}: {error:#}", path.display())))
     }
 
-    fn path(&self, sha256: &str) -> PathBuf {
-        self.folder.join(format!("{sha256}.cwasm"))
+    /// Removes the code of components that the base no longer `has`, and that of other versions and settings of such an engine.
+    pub(crate) fn tidy(&self, has: &dyn Fn(&str) -> bool) {
+        let of_none = |path: &Path| {
+            let digest = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(CODE));
+            digest.is_some_and(|digest| !has(digest))
+        };
+        for path in entries(&self.folder).filter(|path| of_none(path)) {
+            let _ = fs::remove_file(path);
+        }
+        let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let kind = name(&self.folder).split('-').next().map(|build| format!("{build}-")).unwrap_or_default();
+        let others = self.folder.parent().into_iter().flat_map(entries);
+        for path in others.filter(|path| *path != self.folder && name(path).starts_with(&kind)) {
+            let _ = fs::remove_dir_all(path);
+        }
     }
+
+    fn path(&self, sha256: &str) -> PathBuf {
+        self.folder.join(format!("{sha256}{CODE}"))
+    }
+}
+
+fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
 }
 
 #[expect(unsafe_code, reason = "the one mapping of a file into this process")]

@@ -91,6 +91,11 @@ impl Compiler {
         &self.engine
     }
 
+    /// Removes the code of components that the base no longer `has`.
+    pub(crate) fn tidy(&self, has: &dyn Fn(&str) -> bool) {
+        self.cache.tidy(has);
+    }
+
     /// The code of the component with the digest `sha256`, where it was compiled before.
     pub(crate) fn cached(&self, id: &ModuleId, sha256: &str) -> Result<Option<Code>, Failure> {
         let mapped = self.mapped().get(sha256).and_then(Weak::upgrade);

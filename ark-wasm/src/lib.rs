@@ -128,6 +128,12 @@ impl Runtime<Endpoint> for Wasm {
         }
         Box::pin(async move { self.ready(spec).await.map(|ready| Box::new(ready) as Box<dyn Prepared<Endpoint>>) })
     }
+
+    fn tidy(&self, has: &dyn Fn(&str) -> bool) {
+        for compiler in self.baseline.iter().chain([&self.optimised]) {
+            compiler.tidy(has);
+        }
+    }
 }
 
 /// What a component says of itself; nothing where it says nothing.

@@ -396,6 +396,13 @@ impl<E: Clone + Send + Sync + 'static> Base<E> {
         self.0.runtimes.iter().map(|runtime| runtime.kind()).collect()
     }
 
+    /// Has the runtimes remove what they keep of packages that the base no longer `has`. Blocks while they work.
+    pub fn tidy(&self, has: &dyn Fn(&str) -> bool) {
+        for runtime in &self.0.runtimes {
+            runtime.tidy(has);
+        }
+    }
+
     /// What the runtimes say of the process.
     pub async fn signs(&self) -> Vec<(String, Sign)> {
         let mut signs = Vec::new();

@@ -77,6 +77,11 @@ pub trait Runtime<E>: Send + Sync + 'static {
     /// Does all the work that can be kept by content: compile, index, unpack. Runs nothing of the module.
     fn prepare<'a>(&'a self, spec: &'a ModuleSpec) -> BoxFuture<'a, Result<Box<dyn Prepared<E>>, Failure>>;
 
+    /// Removes what it keeps of packages that the base no longer `has`, which says so of a digest. Blocks while it works.
+    fn tidy(&self, has: &dyn Fn(&str) -> bool) {
+        let _ = has;
+    }
+
     /// What it takes to look for what holds the removed module `id`; none where no such module is left here.
     fn cost_of_holders(&self, id: &ModuleId) -> Option<BoxFuture<'static, Result<SearchCost, Failure>>> {
         let _ = id;

@@ -293,14 +293,20 @@ impl Agent {
         self.base.shut_down().await;
     }
 
-    /// Removes packages that no module uses any more: now, whenever one may have lost its last user, and when its time is over.
+    /// Removes packages that no module uses any more, with what was made of them: now, whenever one may have lost its last user, and when
+    /// its time is over.
     fn keep_tidy(&self) {
         let (base, store) = (self.base.clone(), Arc::clone(&self.store));
         tokio::spawn(self.tidying.token().clone().run_until_cancelled_owned(async move {
             loop {
                 let uses = base.modules().into_iter().map(|module| module.sha256).collect();
-                let tidied = Arc::clone(&store);
-                let again = tokio::task::spawn_blocking(move || tidied.tidy(&uses)).await.ok().flatten();
+                let (tidied, made) = (Arc::clone(&store), base.clone());
+                let tidied = tokio::task::spawn_blocking(move || {
+                    let again = tidied.tidy(&uses);
+                    made.tidy(&|sha256| uses.contains(sha256) || tidied.has(sha256));
+                    again
+                });
+                let again = tidied.await.ok().flatten();
                 tokio::select! {
                     () = store.untidy.notified() => {}
                     () = tokio::time::sleep(again.unwrap_or(AT_THE_LATEST).min(AT_THE_LATEST)) => {}

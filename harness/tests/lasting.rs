@@ -108,26 +108,35 @@ fn a_base_that_is_killed_at_any_event_of_an_install_comes_back_with_what_was_bef
 }
 
 #[test]
-fn a_package_that_nobody_uses_any_more_is_removed_after_its_time_and_no_other() {
+fn a_package_that_nobody_uses_any_more_is_removed_after_its_time_with_its_code_and_no_other() {
     let data = tempfile::tempdir().unwrap();
     let mut base = Base::start_in(data.path(), &["--keep-unused", "3"]).unwrap();
     let digest = |base: &Base, name: &str| base.api.modules().unwrap().into_iter().find(|module| module.id.name() == name).unwrap().sha256;
     let packages = || files(&data.path().join("packages/sha256"));
-    let until = |wanted: &[&String]| {
-        let (began, wanted) = (Instant::now(), wanted.iter().map(|sha256| (*sha256).clone()).collect::<BTreeSet<_>>());
-        while packages() != wanted {
-            assert!(began.elapsed() < PATIENCE, "{:?} instead of {wanted:?}", packages());
+    let soon = |what: &str, holds: &dyn Fn() -> bool| {
+        let began = Instant::now();
+        while !holds() {
+            assert!(began.elapsed() < PATIENCE, "it is not so that {what}: {:?}", files(data.path()));
             std::thread::sleep(Duration::from_millis(10));
         }
+    };
+    let until = |wanted: &[&String]| {
+        let wanted = wanted.iter().map(|sha256| (*sha256).clone()).collect::<BTreeSet<_>>();
+        soon("there are the packages that are used", &|| packages() == wanted);
     };
     base.api.install_file(&samples::sample("inventory", 1).unwrap()).unwrap();
     base.api.install_file(&samples::sample("hello", 1).unwrap()).unwrap();
     let (inventory, first) = (digest(&base, "inventory"), digest(&base, "hello"));
     until(&[&inventory, &first]);
+    // Both builds of it.
+    let code = |sha256: &str| files(&data.path().join("cache")).iter().filter(|file| file.ends_with(&format!("{sha256}.cwasm"))).count();
+    soon("it is compiled twice", &|| code(&first) == 2);
     // Replaced by a switch.
     base.api.install_file(&samples::sample("hello", 2).unwrap()).unwrap();
     let second = digest(&base, "hello");
     until(&[&inventory, &second]);
+    soon("its code is gone", &|| code(&first) == 0);
+    assert_ne!(code(&inventory), 0);
     // Removed by hand.
     base.api.uninstall("hello", "2.0.0").unwrap().unwrap();
     until(&[&inventory]);

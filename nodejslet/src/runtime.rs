@@ -117,6 +117,10 @@ impl Runtime<Endpoint> for Node {
             Ok(Box::new(ready) as Box<dyn Prepared<Endpoint>>)
         })
     }
+
+    fn tidy(&self, has: &dyn Fn(&str) -> bool) {
+        self.store.tidy(has);
+    }
 }
 
 /// A module that is unpacked.

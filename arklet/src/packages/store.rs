@@ -165,6 +165,11 @@ impl Store {
         Err(Failure::new(Reason::PackageTooLarge, message))
     }
 
+    /// Whether the package with this digest is here.
+    pub(crate) fn has(&self, sha256: &str) -> bool {
+        self.folder.join(sha256).is_file()
+    }
+
     /// Removes packages that nobody `uses`: those that were looked at too long ago, and the oldest where all of them are too
     /// large together. Says after how long it is worth to do so again; never, where nothing unused is left.
     pub fn tidy(&self, uses: &HashSet<String>) -> Option<Duration> {

@@ -138,6 +138,7 @@ fn begin(env: Env) -> Result<(), String> {
     Vm::enter(java, jvmti, env)?;
     let ending = CancellationToken::new();
     *ENDING.lock().unwrap_or_else(PoisonError::into_inner) = Some(ending.clone());
+    vm::listen_to_its_end(env).map_err(|thrown| format!("adding a shutdown hook: {thrown}"))?;
     let base = thread::Builder::new().name("arklet".to_owned()).spawn(move || run(wanted, ending));
     base.map(drop).map_err(|error| format!("starting a thread: {error}"))
 }
@@ -167,12 +168,17 @@ fn run(wanted: Wanted, ending: CancellationToken) {
     }
 }
 
+/// The base ends: it takes no new requests, and answers those that it has for as long as the VM is there.
+fn end() {
+    if let Some(ending) = ENDING.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        ending.cancel();
+    }
+}
+
 /// The VM ends: its own threads are stopped, and nobody may be in it from here on.
 extern "system" fn death(_: *mut c_void, _: *mut JNIEnv) {
     let _ = catch_unwind(|| {
-        if let Some(ending) = ENDING.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            ending.cancel();
-        }
+        end();
         if let Ok(vm) = vm::get() {
             vm.leave();
         }

@@ -54,6 +54,7 @@ pub(crate) fn table() -> Vec<JNINativeMethod> {
         native(c"failed", c"(JLjava/lang/String;)V", failed as *mut c_void),
         native(c"ended", c"(JLjava/lang/String;)V", ended as *mut c_void),
         native(c"output", c"(JZ[BII)V", output as *mut c_void),
+        native(c"ending", c"()V", ending as *mut c_void),
         native(c"exitRefused", c"(JI)V", exit_refused as *mut c_void),
     ]
 }
@@ -258,6 +259,10 @@ extern "system" fn ended(env: *mut JNIEnv, _: jclass, module: jlong, said: jstri
 
 extern "system" fn output(env: *mut JNIEnv, _: jclass, module: jlong, error: jboolean, array: jbyteArray, from: jint, count: jint) {
     guard(env, (), |env| modules::output(module, error, &env.bytes_of(array, from, count)));
+}
+
+extern "system" fn ending(env: *mut JNIEnv, _: jclass) {
+    guard(env, (), |_| crate::end());
 }
 
 extern "system" fn exit_refused(env: *mut JNIEnv, _: jclass, module: jlong, status: jint) {

@@ -73,6 +73,9 @@ pub(crate) struct Names {
     pub(crate) ahead: Global,
     pub(crate) begin_ahead: jmethodID,
     pub(crate) loaded: jmethodID,
+    /// The class `ark.jvm.Ending`, with its own.
+    ending: Global,
+    listen_to_end: jmethodID,
     /// The class `ark.jvm.Base`, with those of its own.
     pub(crate) base: Global,
     pub(crate) base_port: jmethodID,
@@ -271,6 +274,12 @@ fn work(jobs: &Mutex<mpsc::Receiver<Job>>) {
     vm.live.fetch_sub(1, Ordering::AcqRel);
 }
 
+/// Has the VM say when it begins to end.
+pub(crate) fn listen_to_its_end(env: Env) -> Result<(), Thrown> {
+    let names = &get().map_err(|ended| Thrown(ended.to_string()))?.names;
+    env.call_static_void(names.ending.get(), names.listen_to_end, &[])
+}
+
 /// The feature version of this Java.
 fn feature(env: Env) -> Result<u16, Thrown> {
     let system = env.class(c"java/lang/System")?;
@@ -285,7 +294,7 @@ fn names(env: Env) -> Result<Names, Thrown> {
     let class_loader = env.class(c"java/lang/ClassLoader")?;
     let system = env.static_method(class_loader, c"getSystemClassLoader", c"()Ljava/lang/ClassLoader;")?;
     let system = env.call_static(class_loader, system, &[])?;
-    let [mut module, mut account, mut ahead, mut base, mut module_loader] = [ptr::null_mut(); 5];
+    let [mut module, mut account, mut ahead, mut base, mut ending, mut module_loader] = [ptr::null_mut(); 6];
     for (name, bytes) in classes::BASE {
         let c_name = CString::new(*name).unwrap_or_default();
         let class = env.define(&c_name, system, bytes)?;
@@ -294,6 +303,7 @@ fn names(env: Env) -> Result<Names, Thrown> {
             "ark/jvm/Account" => account = class,
             "ark/jvm/Ahead" => ahead = class,
             "ark/jvm/Base" => base = class,
+            "ark/jvm/Ending" => ending = class,
             "ark/jvm/ModuleLoader" => module_loader = class,
             "ark/jvm/Native" => env.register(class, &natives::table())?,
             _ => {}
@@ -315,6 +325,7 @@ fn names(env: Env) -> Result<Names, Thrown> {
         signs: env.static_method(account, c"signs", c"()Ljava/lang/String;")?,
         begin_ahead: env.static_method(ahead, c"begin", c"(Lark/jvm/ModuleLoader;[Ljava/lang/String;ZJ)V")?,
         loaded: env.static_method(ahead, c"loaded", c"(Lark/jvm/ModuleLoader;)[Ljava/lang/Object;")?,
+        listen_to_end: env.static_method(ending, c"listen", c"()V")?,
         base_port: env.static_method(base, c"port", c"()Ljava/lang/String;")?,
         base_class_path: env.static_method(base, c"classPath", c"()Ljava/lang/String;")?,
         ask_whether_to_join: env.static_method(base, c"askWhetherToJoin", c"(J)V")?,
@@ -327,6 +338,7 @@ fn names(env: Env) -> Result<Names, Thrown> {
         account: env.global(account),
         ahead: env.global(ahead),
         base: env.global(base),
+        ending: env.global(ending),
         module_loader: env.global(module_loader),
     })
 }

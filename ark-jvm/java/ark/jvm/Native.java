@@ -70,6 +70,9 @@ final class Native {
     /** The module was stopped; {@code said} tells what runs on all the same, and what else went wrong. */
     static native void ended(long module, String said);
 
+    /** The process has begun to end: its shutdown hooks run. */
+    static native void ending();
+
     /** The module tried to end the base. */
     static native void exitRefused(long module, int status);
 }

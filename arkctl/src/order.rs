@@ -26,6 +26,9 @@ pub(crate) struct Options {
     /// A setting: what wasi:config answers, or a property of a Java application; again for each.
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     config: Vec<(String, String)>,
+    /// An argument of the module, e.g. `--arg=--debug`; again for each.
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
+    arg: Vec<String>,
     /// A host the module may call: `host`, `host:port`, `*.domain`, or `*`; again for each.
     #[arg(long, value_name = "HOST")]
     allow_host: Vec<String>,
@@ -79,7 +82,7 @@ impl Options {
             }),
             weight: self.weight,
             context_path: self.context_path.clone(),
-            args: Vec::new(),
+            args: self.arg.clone(),
             grants: Grants {
                 outgoing_hosts: self.allow_host.clone(),
                 config: self.config.iter().cloned().collect(),

@@ -30,13 +30,13 @@ pub(crate) fn read(text: &str) -> Result<Wanted, String> {
     let mut keep = std::env::var("ARKLET_KEEP").ok();
     let mut ahead = std::env::var("ARKLET_AHEAD").ok();
     let mut gateway = std::env::var_os("ARKLET_GATEWAY").is_some();
+    let of_bases = options::valued();
     for option in text.split(',').filter(|option| !option.is_empty()) {
         let Some((key, value)) = option.split_once('=') else {
             return Err(format!("{option:?} is no option; write key=value, separated by commas, e.g. listen=127.0.0.1:1238"));
         };
         let option = match key {
-            "listen" | "gateway" | "data-dir" | "token-file" | "modules-dir" | "log" | "log-file" | "name" | "identity" | "cluster" => key,
-            "controller" | "controller-token-file" | "controller-ca" | "heartbeat" | "base-name" | "base-deployment" | "base-labels" => key,
+            key if of_bases.iter().any(|known| known == key) => key,
             "share" | "web" => {
                 of_modules.insert(key.to_owned(), value.to_owned());
                 continue;
@@ -50,15 +50,14 @@ pub(crate) fn read(text: &str) -> Result<Wanted, String> {
                 continue;
             }
             _ => {
-                let known = "listen, gateway, data-dir, token-file, modules-dir, controller, controller-token-file, controller-ca, \
-                             heartbeat, share, web, keep, ahead, log, log-file, name, base-name, base-deployment, base-labels, identity, cluster";
-                return Err(format!("{key:?} is no option of the agent; there are {known}"));
+                let known = of_bases.join(", ");
+                return Err(format!("{key:?} is no option of the agent; there are share, web, keep, ahead, {known}"));
             }
         };
         gateway |= key == "gateway";
         // The comma is taken.
         let value = match key {
-            "controller" => value.replace(';', ","),
+            "controller" | "require-key" => value.replace(';', ","),
             "base-labels" => value.replace([';', '+'], ","),
             _ => value.to_owned(),
         };

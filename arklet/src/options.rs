@@ -9,7 +9,7 @@ use std::{
 };
 
 use ark_model::Activation;
-use clap::{Parser, ValueEnum};
+use clap::{CommandFactory, Parser, ValueEnum, builder::FalseyValueParser};
 use daemon::{Problem, tls};
 use http::{HeaderValue, Uri};
 use rustls::ServerConfig;
@@ -48,31 +48,31 @@ pub struct Options {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", env = "ARKLET_GATEWAY")]
     pub(crate) gateway: SocketAddr,
     /// Threads that serve requests [default: one for each processor, or for two where modules have threads of their own]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", env = "ARKLET_THREADS")]
     threads: Option<usize>,
     /// Start with the modules in this folder, and what its modules.toml says of them
     #[arg(long, value_name = "DIR", env = "ARKLET_MODULES_DIR")]
     pub(crate) modules_dir: Option<PathBuf>,
     /// Run also where a module of --modules-dir does not come up
-    #[arg(long)]
+    #[arg(long, env = "ARKLET_KEEP_GOING", value_parser = FalseyValueParser::new())]
     pub(crate) keep_going: bool,
     /// What happens to traffic when an install does not say
-    #[arg(long, value_enum, default_value_t = Policy::Switch)]
+    #[arg(long, value_enum, default_value_t = Policy::Switch, env = "ARKLET_ACTIVATION")]
     activation: Policy,
     /// Remove modules that failed to start, instead of keeping them visible as broken
-    #[arg(long)]
+    #[arg(long, env = "ARKLET_REMOVE_BROKEN", value_parser = FalseyValueParser::new())]
     remove_broken: bool,
     /// Leave the context path in the requests that modules see
-    #[arg(long)]
+    #[arg(long, env = "ARKLET_KEEP_PREFIX", value_parser = FalseyValueParser::new())]
     keep_prefix: bool,
     /// The largest package, in MiB
-    #[arg(long, value_name = "MIB", default_value_t = 256)]
+    #[arg(long, value_name = "MIB", default_value_t = 256, env = "ARKLET_MAX_PACKAGE")]
     max_package: u64,
     /// How long a package stays that no module uses, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 3_600)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 3_600, env = "ARKLET_KEEP_UNUSED")]
     keep_unused: u64,
-    /// Accept only packages signed by this minisign public key; may be given several times
-    #[arg(long, value_name = "KEY")]
+    /// Accept only packages signed by this minisign public key; several, separated by commas, are each enough
+    #[arg(long, value_name = "KEY", value_delimiter = ',', env = "ARKLET_REQUIRE_KEY")]
     require_key: Vec<String>,
     /// The token that callers of the API have to show
     #[arg(long, value_name = "TOKEN", env = "ARKLET_TOKEN", hide_env_values = true)]
@@ -84,19 +84,19 @@ pub struct Options {
     #[arg(long, value_name = "TOKEN", env = "ARKLET_READ_TOKEN", hide_env_values = true)]
     read_token: Option<String>,
     /// Serve the API over TLS with this certificate (PEM)
-    #[arg(long, value_name = "FILE", requires = "api_key")]
+    #[arg(long, value_name = "FILE", requires = "api_key", env = "ARKLET_API_CERT")]
     api_cert: Option<PathBuf>,
     /// Its private key (PEM)
-    #[arg(long, value_name = "FILE", requires = "api_cert")]
+    #[arg(long, value_name = "FILE", requires = "api_cert", env = "ARKLET_API_KEY")]
     api_key: Option<PathBuf>,
     /// Let in only callers with a certificate of this authority (PEM)
-    #[arg(long, value_name = "FILE", requires = "api_cert")]
+    #[arg(long, value_name = "FILE", requires = "api_cert", env = "ARKLET_API_CLIENT_CA")]
     api_client_ca: Option<PathBuf>,
     /// Serve modules over TLS with this certificate (PEM)
-    #[arg(long, value_name = "FILE", requires = "gateway_key")]
+    #[arg(long, value_name = "FILE", requires = "gateway_key", env = "ARKLET_GATEWAY_CERT")]
     gateway_cert: Option<PathBuf>,
     /// Its private key (PEM)
-    #[arg(long, value_name = "FILE", requires = "gateway_cert")]
+    #[arg(long, value_name = "FILE", requires = "gateway_cert", env = "ARKLET_GATEWAY_KEY")]
     gateway_key: Option<PathBuf>,
     /// Join this controller, e.g. http://controller:7777: dial it, and take its orders; several, separated by commas, take turns
     #[arg(long, value_name = "URL", value_delimiter = ',', value_parser = controller, env = "ARKLET_CONTROLLER")]
@@ -110,6 +110,12 @@ pub struct Options {
     /// Believe only controllers with a certificate of this authority (PEM) [default: the public ones]
     #[arg(long, value_name = "FILE", env = "ARKLET_CONTROLLER_CA")]
     controller_ca: Option<PathBuf>,
+    /// Show the controller this certificate (PEM), where it lets in only who has one
+    #[arg(long, value_name = "FILE", requires = "controller_key", env = "ARKLET_CONTROLLER_CERT")]
+    controller_cert: Option<PathBuf>,
+    /// Its private key (PEM)
+    #[arg(long, value_name = "FILE", requires = "controller_cert", env = "ARKLET_CONTROLLER_KEY")]
+    controller_key: Option<PathBuf>,
     /// The base deployment it belongs to
     #[arg(long, value_name = "NAME", default_value = "default", env = "ARKLET_BASE_DEPLOYMENT")]
     base_deployment: String,
@@ -159,6 +165,14 @@ pub fn read<T: Parser>(arguments: Vec<OsString>) -> Result<T, String> {
         let first = text.lines().next().unwrap_or_default();
         first.strip_prefix("error: ").unwrap_or(first).to_owned()
     })
+}
+
+/// The names of the options that have a value and are no secret: what one line that everybody sees may say.
+#[must_use]
+pub fn valued() -> Vec<String> {
+    let command = Options::command();
+    let valued = command.get_arguments().filter(|one| one.get_action().takes_values() && !one.is_hide_env_values_set());
+    valued.filter_map(clap::Arg::get_long_and_visible_aliases).flatten().map(str::to_owned).collect()
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -274,7 +288,8 @@ impl Options {
             (None, Some(file)) => Some(Token::InFile(file.clone())),
             (None, None) => None,
         };
-        let tls = tls::client(self.controller_ca.as_deref())?;
+        let certificate = self.controller_cert.as_deref().zip(self.controller_key.as_deref());
+        let tls = tls::client(self.controller_ca.as_deref(), certificate)?;
         let identity = HeaderValue::from_str(identity)
             .map_err(|_| format!("a controller cannot be told the identity {identity:?}; give another --base-name"))?;
         Ok(Some(tunnel::Settings { controllers: self.controller.clone(), token, tls: Arc::new(tls), identity }))
@@ -305,4 +320,28 @@ fn label(text: &str) -> Result<(String, String), String> {
         return Err("a label has to have a key".to_owned());
     }
     Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_option_has_a_variable_for_where_there_is_no_command_line() {
+        let command = Options::command();
+        let without: Vec<_> = command.get_arguments().filter(|one| one.get_env().is_none()).map(clap::Arg::get_id).collect();
+        assert_eq!(without, Vec::<&str>::new());
+    }
+
+    #[test]
+    fn what_everybody_sees_has_no_room_for_a_secret() {
+        let valued = valued();
+        for secret in ["token", "read-token", "controller-token"] {
+            assert!(!valued.iter().any(|one| one == secret), "{secret}");
+        }
+        for option in ["listen", "token-file", "base-name", "identity", "require-key"] {
+            assert!(valued.iter().any(|one| one == option), "{option}");
+        }
+        assert!(!valued.iter().any(|one| one == "keep-going"), "it has no value");
+    }
 }

@@ -3,7 +3,7 @@
 //!
 //! One tunnel is open at a time. Where it ends, or cannot be opened, the next controller of the list is dialled, for ever.
 
-use std::{convert::Infallible, fs, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{convert::Infallible, error::Error, fs, io, path::PathBuf, sync::Arc, time::Duration};
 
 use ark_model::report::{BASE_HEADER, TUNNEL_PROTOCOL};
 use axum::Router;
@@ -16,7 +16,7 @@ use hyper::{
     upgrade::Upgraded,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rustls::{ClientConfig, pki_types::ServerName};
+use rustls::{AlertDescription, ClientConfig, pki_types::ServerName};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -71,10 +71,23 @@ enum Broken {
     Refused(StatusCode),
     #[error("it took the tunnel, and asked for nothing within {} s", FIRST_CALL.as_secs())]
     Mute,
+    #[error("it wants a certificate; give it one by --controller-cert and --controller-key")]
+    Uncertified,
     #[error("the connection broke off: {0}")]
-    Lost(#[from] hyper::Error),
+    Lost(hyper::Error),
     #[error("it closed the tunnel")]
     Closed,
+}
+
+impl From<hyper::Error> for Broken {
+    fn from(error: hyper::Error) -> Self {
+        // A server of TLS 1.3 says so when its client takes the connection for made.
+        let tls = error.source().and_then(|source| source.downcast_ref::<io::Error>()).and_then(io::Error::get_ref);
+        match tls.and_then(|tls| tls.downcast_ref()) {
+            Some(rustls::Error::AlertReceived(AlertDescription::CertificateRequired)) => Self::Uncertified,
+            _ => Self::Lost(error),
+        }
+    }
 }
 
 /// Keeps a tunnel open on which `router` is served, for as long as this is polled.
@@ -134,7 +147,7 @@ async fn hold(settings: &Settings, controller: &Uri, router: &Router, joined: &w
         }
     };
     tokio::select! {
-        ended = connection => Err(ended.err().map_or(Broken::Closed, Broken::Lost)),
+        ended = connection => Err(ended.err().map_or(Broken::Closed, Broken::from)),
         () = mute => Err(Broken::Mute),
     }
 }

@@ -17,8 +17,7 @@ use crate::Problem;
 /// # Errors
 /// Where a file cannot be read, or has not what it should.
 pub fn server(certificate: &Path, key: &Path, authority: Option<&Path>) -> Result<Arc<ServerConfig>, Problem> {
-    let chain = certificates(certificate)?;
-    let key = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|error| format!("{} has no private key: {error}", key.display()))?;
+    let (chain, key) = (certificates(certificate)?, private_key(key)?);
     let builder =
         ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
     let builder = match authority {
@@ -33,18 +32,26 @@ pub fn server(certificate: &Path, key: &Path, authority: Option<&Path>) -> Resul
     Ok(Arc::new(config))
 }
 
-/// A client that believes servers with a certificate of `authority` (PEM), or else of a public one.
+/// A client that believes servers with a certificate of `authority` (PEM), or else of a public one, and shows its own certificate, where it
+/// has one with its key (PEM).
 ///
 /// # Errors
-/// Where the file cannot be read, or has no certificate.
-pub fn client(authority: Option<&Path>) -> Result<ClientConfig, Problem> {
+/// Where a file cannot be read, or has not what it should.
+pub fn client(authority: Option<&Path>, own: Option<(&Path, &Path)>) -> Result<ClientConfig, Problem> {
     let roots = match authority {
         Some(path) => roots(path)?,
         None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
     };
     let builder =
         ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+    let builder = builder.with_root_certificates(roots);
+    match own {
+        None => Ok(builder.with_no_client_auth()),
+        Some((certificate, key)) => {
+            let config = builder.with_client_auth_cert(certificates(certificate)?, private_key(key)?);
+            Ok(config.map_err(|error| format!("{}: {error}", certificate.display()))?)
+        }
+    }
 }
 
 /// The cryptography of all our connections.
@@ -68,6 +75,10 @@ fn roots(path: &Path) -> Result<RootCertStore, Problem> {
 /// Where it cannot be read, with its path.
 pub fn read(path: &Path) -> Result<Vec<u8>, Problem> {
     fs::read(path).map_err(|error| format!("could not read {}: {error}", path.display()).into())
+}
+
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, Problem> {
+    PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|error| format!("{} has no private key: {error}", path.display()).into())
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Problem> {

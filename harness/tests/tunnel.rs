@@ -18,7 +18,10 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer};
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{
+    pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+    server::WebPkiClientVerifier,
+};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -300,30 +303,70 @@ async fn a_killed_base_comes_back_with_its_modules_marks_and_fences_and_says_tha
     assert_eq!(tunnel.install(fence(4, 5), order("1.0.0", &hello(), "m-1")).await.0, 200);
 }
 
+/// A controller behind TLS, and the files that a base has to have.
+struct Behind {
+    controller: Controller,
+    /// The authority that signed the controller's certificate.
+    ca: String,
+    /// A certificate of that authority, and its key.
+    own: [String; 2],
+    _folder: tempfile::TempDir,
+}
+
+impl Behind {
+    /// It may let in only who has a certificate of its own authority.
+    async fn tls(only_with_certificate: bool) -> Self {
+        let mut authority = CertificateParams::new(Vec::new()).unwrap();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = authority.self_signed(&key).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let written = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let ca = written("ca.pem", &certificate.pem());
+        let own = rcgen::KeyPair::generate().unwrap();
+        let leaf = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&own, &Issuer::new(authority, key)).unwrap();
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(own.serialize_der()));
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
+        let config = if only_with_certificate {
+            let mut roots = rustls::RootCertStore::empty();
+            roots.add(certificate.der().clone()).unwrap();
+            config.with_client_cert_verifier(WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap())
+        } else {
+            config.with_no_client_auth()
+        };
+        let config = config.with_single_cert(vec![leaf.der().clone()], key).unwrap();
+        let own = [written("own.pem", &leaf.pem()), written("own.key", &own.serialize_pem())];
+        Self { controller: Controller::start_with(101, Some(TlsAcceptor::from(Arc::new(config)))).await, ca, own, _folder: folder }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_controller_behind_tls_is_joined_where_its_authority_is_known_and_not_where_it_is_not() {
-    let mut authority = CertificateParams::new(Vec::new()).unwrap();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let key = rcgen::KeyPair::generate().unwrap();
-    let certificate = authority.self_signed(&key).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let ca = folder.path().join("ca.pem");
-    std::fs::write(&ca, certificate.pem()).unwrap();
-    let own = rcgen::KeyPair::generate().unwrap();
-    let leaf = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&own, &Issuer::new(authority, key)).unwrap();
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(own.serialize_der()));
-    let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![leaf.der().clone()], key)
-        .unwrap();
-    let mut controller = Controller::start_with(101, Some(TlsAcceptor::from(Arc::new(config)))).await;
-
-    let stranger = Base::start(&["--controller", &controller.url]).unwrap();
-    let _base = Base::start(&["--controller", &controller.url, "--controller-ca", ca.to_str().unwrap(), "--base-name", "knows"]).unwrap();
-    let tunnel = controller.tunnel().await;
+    let mut behind = Behind::tls(false).await;
+    let joins = ["--controller", &behind.controller.url];
+    let stranger = Base::start(&joins).unwrap();
+    let _base = Base::start(&[&joins[..], &["--controller-ca", &behind.ca, "--base-name", "knows"]].concat()).unwrap();
+    let tunnel = behind.controller.tunnel().await;
     assert_eq!(tunnel.header("ark-base"), "knows");
     tunnel.reports().await.ready().await;
     stranger.wait_log("it cannot be reached: invalid peer certificate").unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_controller_that_wants_certificates_is_joined_with_one_and_not_without() {
+    let mut behind = Behind::tls(true).await;
+    let joins = ["--controller", &behind.controller.url, "--controller-ca", &behind.ca];
+    let without = Base::start(&joins).unwrap();
+    let [certificate, key] = &behind.own;
+    let shows = ["--controller-cert", certificate, "--controller-key", key, "--base-name", "shows"];
+    let _base = Base::start(&[&joins[..], &shows].concat()).unwrap();
+    let tunnel = behind.controller.tunnel().await;
+    assert_eq!(tunnel.header("ark-base"), "shows");
+    tunnel.reports().await.ready().await;
+    without.wait_log("wants a certificate").unwrap();
 }

@@ -72,6 +72,12 @@ struct Run {
     /// Believe only controllers with a certificate of this authority (PEM).
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     controller_ca: Option<PathBuf>,
+    /// Show the controller this certificate (PEM), where it lets in only who has one.
+    #[arg(long, value_name = "FILE", requires = "controller_key", value_hint = ValueHint::FilePath)]
+    controller_cert: Option<PathBuf>,
+    /// Its private key (PEM).
+    #[arg(long, value_name = "FILE", requires = "controller_cert", value_hint = ValueHint::FilePath)]
+    controller_key: Option<PathBuf>,
     /// Who the base is for the controller; the machine's address where nobody says.
     #[arg(long, value_name = "NAME")]
     base_name: Option<OsString>,
@@ -145,6 +151,8 @@ impl Run {
             ("controller", joined("controller", &self.controller, &[';'])?),
             ("controller-token-file", self.controller_token_file.clone().map(PathBuf::into_os_string)),
             ("controller-ca", self.controller_ca.clone().map(PathBuf::into_os_string)),
+            ("controller-cert", self.controller_cert.clone().map(PathBuf::into_os_string)),
+            ("controller-key", self.controller_key.clone().map(PathBuf::into_os_string)),
             ("base-name", self.base_name.clone()),
             ("base-deployment", self.base_deployment.clone()),
             ("base-labels", joined("base-labels", &self.base_labels, &['+', ';'])?),

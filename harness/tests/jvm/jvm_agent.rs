@@ -1,16 +1,23 @@
 //! The agent as whoever starts the JVM knows it.
 
-use std::{net::TcpListener, process::Command, time::Duration};
+use std::{
+    io::Cursor,
+    net::{TcpListener, TcpStream},
+    process::Command,
+    thread,
+    time::Duration,
+};
 
-use ark_model::report::Room;
+use ark_model::{Reason, report::Room};
 use harness::{
     bin_dir,
     jvm::{Jdk, Jvm, JvmBase, sample},
     load::Load,
 };
+use minisign::KeyPair;
 use serde_json::json;
 
-use crate::support::{Process, agent, base, body, dialled, eventually, install, order, report};
+use crate::support::{Process, agent, base, body, dialled, eventually, get_at, install, order, report};
 
 #[test]
 fn it_can_be_loaded_late_and_once() {
@@ -79,7 +86,7 @@ fn other_content_under_the_same_version_takes_over_without_a_lost_request() {
 fn a_wrong_option_is_told_and_the_application_goes_on_without() {
     let folder = tempfile::tempdir().unwrap();
     for (option, words) in [
-        ("colour=green", "\"colour\" is no option of the agent; there are listen, gateway"),
+        ("colour=green", "\"colour\" is no option of the agent; there are share, web, keep, ahead, data-dir, listen, gateway"),
         ("listen", "\"listen\" is no option; write key=value"),
         ("listen=nowhere", "invalid value 'nowhere' for '--listen <ADDRESS>'"),
         ("share=all", "share=\"all\" is neither module, set, nor none"),
@@ -157,4 +164,35 @@ fn a_log_that_cannot_be_written_is_told_and_the_application_goes_on_without() {
     application.wait_started();
     let said = eventually("it is told", || Some(application.err()).filter(|said| said.contains("the application goes on without")));
     assert!(said.contains("could not log to taken/agent.log: "), "{said}");
+}
+
+#[test]
+fn only_what_a_required_key_has_signed_comes_into_an_application() {
+    let keys = [KeyPair::generate_unencrypted_keypair().unwrap(), KeyPair::generate_unencrypted_keypair().unwrap()];
+    let required = format!("require-key={}", keys.each_ref().map(|keys| keys.pk.to_base64()).join(";"));
+    let base = JvmBase::start(&sample("base").unwrap(), &[&required], &["-Xmx512m"]).unwrap();
+    let mut order = order("greet", "1.0.0", "greet-a");
+    let refused = base.api.install(&order).unwrap().unwrap_err().error;
+    assert_eq!(refused.reason, Reason::SignatureInvalid, "{}", refused.message);
+    let package = std::fs::read(sample("greet-a").unwrap()).unwrap();
+    let [_, second] = keys;
+    let signature = minisign::sign(Some(&second.pk), &second.sk, Cursor::new(package), None, None).unwrap();
+    order["signature"] = json!(signature.into_string());
+    install(&base, &order);
+}
+
+#[test]
+fn a_process_that_begins_to_end_lets_nobody_in_and_answers_whom_it_has() {
+    let base = base();
+    // Its own server ends gracefully.
+    install(&base, &order("catalog", "1.0.0", "catalog-v1"));
+    let gateway = base.gateway;
+    let slow = thread::spawn(move || get_at(gateway, "/catalog/slow?ms=6000"));
+    eventually("it is inside", || base.jvm.jcmd(&["Thread.print"]).unwrap().contains("Controller.slow").then_some(()));
+    assert!(Command::new("kill").args(["-TERM", &base.pid().to_string()]).status().unwrap().success());
+    eventually("nobody is let in", || TcpStream::connect(gateway).is_err().then_some(()));
+    assert!(base.api.get_status("/readyz").is_err());
+    assert!(!slow.is_finished());
+    let (status, text) = slow.join().unwrap();
+    assert_eq!(status, 200, "{text}");
 }

@@ -60,7 +60,7 @@ impl Address {
         }
         config.ssl_mode(if trust == Trust::Clear { SslMode::Disable } else { SslMode::Require });
         let authority = if let Trust::Verified(authority) = &trust { authority.as_deref() } else { None };
-        let mut client = tls::client(authority).map_err(|problem| failed(format!("sslrootcert: {problem}")))?;
+        let mut client = tls::client(authority, None).map_err(|problem| failed(format!("sslrootcert: {problem}")))?;
         if trust == Trust::Encrypted {
             client.dangerous().set_certificate_verifier(Arc::new(Anybody(tls::provider())));
         }

@@ -1,10 +1,12 @@
 //! Packages as `npm pack` makes them: a compressed tar archive with everything below one folder.
 
 use std::{
+    collections::HashMap,
     fs::{self, File},
     io::{self, Read},
     os::unix::fs::{MetadataExt, PermissionsExt, symlink},
     path::{Component, Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use flate2::read::GzDecoder;
@@ -99,6 +101,36 @@ impl PackageJson {
 pub struct Store {
     packages: PathBuf,
     files: PathBuf,
+    /// How often each package is held.
+    held: Arc<Mutex<HashMap<String, usize>>>,
+}
+
+/// A package that lies unpacked, and stays so for as long as this is held.
+#[derive(Debug)]
+pub struct Unpacked {
+    sha256: String,
+    folder: PathBuf,
+    held: Arc<Mutex<HashMap<String, usize>>>,
+}
+
+impl Unpacked {
+    /// Where it lies.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+impl Drop for Unpacked {
+    fn drop(&mut self) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = held.get_mut(&self.sha256) {
+            *count -= 1;
+            if *count == 0 {
+                held.remove(&self.sha256);
+            }
+        }
+    }
 }
 
 impl Store {
@@ -110,7 +142,7 @@ impl Store {
         fs::create_dir_all(folder)?;
         // Modules run in their own folders.
         let folder = folder.canonicalize()?;
-        let store = Self { packages: folder.join("packages"), files: folder.join("files") };
+        let store = Self { packages: folder.join("packages"), files: folder.join("files"), held: Arc::default() };
         fs::create_dir_all(&store.files)?;
         fs::create_dir_all(&store.packages)?;
         // What an earlier process has not finished.
@@ -123,15 +155,22 @@ impl Store {
         Ok(store)
     }
 
-    /// The folder with the package `sha256`, which is at `path`; unpacked now where it was not before. Symbolic links to what is in the
+    fn held(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The package `sha256`, which is at `path`; unpacked now where it was not before. Symbolic links to what is in the
     /// package are made last; those to nowhere, and hard ones, are left out.
     ///
     /// # Errors
     /// Where it is no sound package, or has a link that leads out of it, or the disk does not take it. Nothing is left of it then.
-    pub fn unpacked(&self, sha256: &str, path: &Path) -> Result<PathBuf, PackageError> {
+    pub fn unpacked(&self, sha256: &str, path: &Path) -> Result<Unpacked, PackageError> {
         let folder = self.packages.join(sha256);
+        // Held first, and looked at then: what is there now stays.
+        *self.held().entry(sha256.to_owned()).or_default() += 1;
+        let unpacked = Unpacked { sha256: sha256.to_owned(), folder: folder.clone(), held: Arc::clone(&self.held) };
         if folder.is_dir() {
-            return Ok(folder);
+            return Ok(unpacked);
         }
         let failed = |path: &Path| {
             let path = path.to_owned();
@@ -180,20 +219,28 @@ impl Store {
             Err(_) if folder.is_dir() => {}
             Err(error) => return Err(failed(&folder)(error)),
         }
-        Ok(folder)
+        Ok(unpacked)
     }
 
-    /// Removes the packages that the base no longer `has`, and the files that none of the others has.
+    /// Removes the packages that the base no longer `has` and nobody holds, and the files that none of the others has.
     pub fn tidy(&self, has: &dyn Fn(&str) -> bool) {
         let mut gone = false;
         for entry in entries(&self.packages) {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if name.starts_with(UNFINISHED) || has(&name) {
+            // What is being made has a dot in front.
+            if name.starts_with('.') || has(&name) {
                 continue;
             }
             // Nobody is to take for whole what is half gone, this process or a later one.
             let going = self.packages.join(format!("{UNFINISHED}{name}"));
-            gone |= fs::rename(entry.path(), &going).and_then(|()| fs::remove_dir_all(&going)).is_ok();
+            let _ = fs::remove_dir_all(&going);
+            let held = self.held();
+            if held.contains_key(&name) || fs::rename(entry.path(), &going).is_err() {
+                continue;
+            }
+            drop(held);
+            gone = true;
+            let _ = fs::remove_dir_all(&going);
         }
         // What comes meanwhile and misses a file writes it itself.
         let files = entries(&self.files).filter(|_| gone).flat_map(|folder| entries(&folder.path()));
@@ -210,12 +257,13 @@ impl Store {
         let hash: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         let (folder, file) = hash.split_at(2);
         let kept = self.files.join(folder).join(file);
+        let rights = fs::Permissions::from_mode(if runs { 0o555 } else { 0o444 });
         if !kept.is_file() {
             fs::create_dir_all(self.files.join(folder))?;
             let mut unfinished = tempfile::NamedTempFile::new_in(&self.files)?;
             io::Write::write_all(&mut unfinished, content)?;
             // Nobody is to write through one of its names.
-            unfinished.as_file().set_permissions(fs::Permissions::from_mode(if runs { 0o555 } else { 0o444 }))?;
+            unfinished.as_file().set_permissions(rights.clone())?;
             unfinished.persist(&kept).map_err(|error| error.error)?;
         }
         match fs::hard_link(&kept, to) {
@@ -224,8 +272,8 @@ impl Store {
                 fs::remove_file(to)?;
                 fs::hard_link(&kept, to)
             }
-            // A file system without links, or with as many as it allows.
-            Err(_) => fs::write(to, content),
+            // A file system without links, or with as many as it allows; or the kept one has gone.
+            Err(_) => fs::write(to, content).and_then(|()| fs::set_permissions(to, rights)),
             Ok(()) => Ok(()),
         }
     }
@@ -276,7 +324,8 @@ fn link(root: &Path, links: &[(PathBuf, PathBuf)]) -> Result<(), PackageError> {
     Ok(())
 }
 
-const UNFINISHED: &str = ".unfinished-";
+/// How folders beside unpacked packages begin that are being made.
+pub const UNFINISHED: &str = ".unfinished-";
 
 #[cfg(test)]
 mod tests {
@@ -311,7 +360,7 @@ mod tests {
     }
 
     fn unpacked(store: &Store, sha256: &str, entries: &[(&str, &str)]) -> Result<PathBuf, PackageError> {
-        store.unpacked(sha256, packed(entries).path())
+        store.unpacked(sha256, packed(entries).path()).map(|unpacked| unpacked.folder().to_owned())
     }
 
     #[test]
@@ -324,7 +373,7 @@ mod tests {
         assert_eq!(inode(&one, "node_modules/x/i.js"), inode(&two, "node_modules/x/i.js"));
         assert_ne!(inode(&one, "package.json"), inode(&two, "package.json"));
         // Unpacked once.
-        assert_eq!(store.unpacked("a", Path::new("/nowhere")).unwrap(), one);
+        assert_eq!(store.unpacked("a", Path::new("/nowhere")).unwrap().folder(), one);
     }
 
     #[test]
@@ -336,6 +385,15 @@ mod tests {
         let files = || entries(&folder.path().join("files")).flat_map(|folder| entries(&folder.path())).count();
         store.tidy(&|_| true);
         assert_eq!((one.is_dir(), two.is_dir(), files()), (true, true, 3));
+        // Whoever runs in it holds it; and what is being made is nobody's yet.
+        let made = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(one.parent().unwrap()).unwrap();
+        let held = [store.unpacked("a", Path::new("/nowhere")).unwrap(), store.unpacked("a", Path::new("/nowhere")).unwrap()];
+        for held in held {
+            store.tidy(&|sha256| sha256 == "b");
+            assert_eq!((one.is_dir(), made.path().is_dir(), files()), (true, true, 3));
+            drop(held);
+        }
+        drop(made);
         store.tidy(&|sha256| sha256 == "b");
         assert_eq!((one.is_dir(), two.is_dir(), files()), (false, true, 2));
         assert_eq!(fs::read(two.join("node_modules/x/i.js")).unwrap(), b"same");

@@ -6,7 +6,10 @@ use std::{
     io::{self, Write},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use ark_model::{Failure, Reason};
@@ -23,6 +26,8 @@ const CODE: &str = ".cwasm";
 pub(crate) struct Cache {
     folder: PathBuf,
     written: AtomicU64,
+    /// Held from where a file has its name to where it is mapped, and while one is removed.
+    naming: Mutex<()>,
 }
 
 impl Cache {
@@ -35,7 +40,7 @@ impl Cache {
         for path in entries(&folder).filter(|path| path.extension().is_some_and(|extension| extension == "part")) {
             let _ = fs::remove_file(path);
         }
-        Ok(Self { folder, written: AtomicU64::new(0) })
+        Ok(Self { folder, written: AtomicU64::new(0), naming: Mutex::default() })
     }
 
     /// The code made from the component with the digest `sha256`. A file that cannot be used is removed, and counts as absent.
@@ -59,7 +64,9 @@ impl Cache {
         let path = self.path(sha256);
         let number = self.written.fetch_add(1, Ordering::Relaxed);
         let part = self.folder.join(format!("{sha256}.{}.{number}.part", std::process::id()));
-        let written = fs::File::create(&part).and_then(|mut file| file.write_all(code)).and_then(|()| fs::rename(&part, &path));
+        let written = fs::File::create(&part).and_then(|mut file| file.write_all(code));
+        let _named = self.naming.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = written.and_then(|()| fs::rename(&part, &path));
         written.map_err(|error| {
             let _ = fs::remove_file(&part);
             failed("keep compiled code", &path, &error)
@@ -75,6 +82,7 @@ impl Cache {
             digest.is_some_and(|digest| !has(digest))
         };
         for path in entries(&self.folder).filter(|path| of_none(path)) {
+            let _named = self.naming.lock().unwrap_or_else(PoisonError::into_inner);
             let _ = fs::remove_file(path);
         }
         let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

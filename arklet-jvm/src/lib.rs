@@ -35,6 +35,7 @@ use std::{
     time::Duration,
 };
 
+use arklet::End;
 use jni_sys::{JNI_ERR, JNI_OK, JNI_VERSION_1_8, JNIEnv, JavaVM, jint, jobject};
 use tokio_util::sync::CancellationToken;
 
@@ -51,7 +52,7 @@ const STARTED: Duration = Duration::from_secs(1);
 static LOADED: AtomicBool = AtomicBool::new(false);
 /// What is to begin once the VM is there.
 static PENDING: Mutex<Option<Pending>> = Mutex::new(None);
-static ENDING: Mutex<Option<CancellationToken>> = Mutex::new(None);
+static END: Mutex<Option<End>> = Mutex::new(None);
 
 struct Pending {
     java: *mut JavaVM,
@@ -136,15 +137,15 @@ extern "system" fn init(_: *mut c_void, env: *mut JNIEnv, _: jobject) {
 fn begin(env: Env) -> Result<(), String> {
     let Some(Pending { java, jvmti, wanted }) = PENDING.lock().unwrap_or_else(PoisonError::into_inner).take() else { return Ok(()) };
     Vm::enter(java, jvmti, env)?;
-    let ending = CancellationToken::new();
-    *ENDING.lock().unwrap_or_else(PoisonError::into_inner) = Some(ending.clone());
+    let end = End { begins: CancellationToken::new(), comes: CancellationToken::new() };
+    *END.lock().unwrap_or_else(PoisonError::into_inner) = Some(end.clone());
     vm::listen_to_its_end(env).map_err(|thrown| format!("adding a shutdown hook: {thrown}"))?;
-    let base = thread::Builder::new().name("arklet".to_owned()).spawn(move || run(wanted, ending));
+    let base = thread::Builder::new().name("arklet".to_owned()).spawn(move || run(wanted, end));
     base.map(drop).map_err(|error| format!("starting a thread: {error}"))
 }
 
 /// The base, on threads of its own that are never attached to the VM.
-fn run(wanted: Wanted, ending: CancellationToken) {
+fn run(wanted: Wanted, end: End) {
     let Wanted { options, of_modules, keep, ahead } = wanted;
     if let Err(problem) = options.start_log() {
         return complain(&format!("there is no agent, the application goes on without: {problem}"));
@@ -161,24 +162,27 @@ fn run(wanted: Wanted, ending: CancellationToken) {
             tokio::time::sleep(STARTED).await;
             memory::rest();
         });
-        runtime.block_on(arklet::run(options.beside(), kinds, ending)).map_err(|problem| problem.to_string())
+        runtime.block_on(arklet::run(options.beside(), kinds, end)).map_err(|problem| problem.to_string())
     });
     if let Err(problem) = ended {
         complain(&format!("the agent has ended, the application goes on: {problem}"));
     }
 }
 
-/// The base ends: it takes no new requests, and answers those that it has for as long as the VM is there.
-fn end() {
-    if let Some(ending) = ENDING.lock().unwrap_or_else(PoisonError::into_inner).take() {
-        ending.cancel();
+/// The VM begins to end: its shutdown hooks run, and modules are theirs until they are done.
+fn ending() {
+    if let Some(end) = &*END.lock().unwrap_or_else(PoisonError::into_inner) {
+        end.begins.cancel();
     }
 }
 
 /// The VM ends: its own threads are stopped, and nobody may be in it from here on.
 extern "system" fn death(_: *mut c_void, _: *mut JNIEnv) {
     let _ = catch_unwind(|| {
-        end();
+        if let Some(end) = END.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            end.begins.cancel();
+            end.comes.cancel();
+        }
         if let Ok(vm) = vm::get() {
             vm.leave();
         }

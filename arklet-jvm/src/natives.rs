@@ -262,7 +262,7 @@ extern "system" fn output(env: *mut JNIEnv, _: jclass, module: jlong, error: jbo
 }
 
 extern "system" fn ending(env: *mut JNIEnv, _: jclass) {
-    guard(env, (), |_| crate::end());
+    guard(env, (), |_| crate::ending());
 }
 
 extern "system" fn exit_refused(env: *mut JNIEnv, _: jclass, module: jlong, status: jint) {

@@ -451,8 +451,8 @@ impl Ready {
             |key: &str| self.spec.args.iter().any(|argument| argument.strip_prefix("--").is_some_and(|rest| rest.starts_with(key)));
         // Logging that is the base's is set up, and not a module's to set up anew.
         let logging = (self.importing && !self.logs).then_some(("org.springframework.boot.logging.LoggingSystem", "none"));
-        // Where it joins the base's server, there is none to shut down.
-        let shutdown = (!self.server.joins).then_some(("server.shutdown", "graceful"));
+        // Where it is there on the base's server only, there is none to shut down.
+        let shutdown = (!self.server.has_to_join).then_some(("server.shutdown", "graceful"));
         let unless_given = unless_given.into_iter().chain(logging).chain(shutdown).filter(|(key, _)| !argued(key));
         let given = self.spec.grants.config.iter().map(|(key, value)| (key.as_str(), value.as_str()));
         // Where it listens and answers is the base's to say: the last of a key counts.

@@ -29,4 +29,4 @@ pub use agent::{Agent, Builder, now};
 pub use ark_wasm as wasm;
 pub use identity::Identity;
 pub use options::Options;
-pub use run::run;
+pub use run::{End, run};

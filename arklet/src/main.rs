@@ -26,7 +26,8 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return complain(&Problem::from(format!("could not start: {error}"))),
     };
-    let ended = runtime.block_on(async { arklet::run(options, |base| base.wasm(|wasm| wasm), arklet::ending()?).await });
+    let ended =
+        runtime.block_on(async { arklet::run(options, |base| base.wasm(|wasm| wasm), arklet::End::at_once(arklet::ending()?)).await });
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => complain(&problem),

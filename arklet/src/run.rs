@@ -16,11 +16,28 @@ use crate::{
 /// What requests that still run get, when the base ends.
 const GOODBYE: Duration = Duration::from_secs(30);
 
-/// Runs a base as `options` say, with the kinds of module that `kinds` adds, until `ending` is cancelled.
+/// How a base hears of its end.
+#[derive(Debug, Clone)]
+pub struct End {
+    /// Nobody is let in any more, and who is in gets an answer.
+    pub begins: CancellationToken,
+    /// And then its modules are stopped.
+    pub comes: CancellationToken,
+}
+
+impl End {
+    /// One that begins and comes at once.
+    #[must_use]
+    pub fn at_once(token: CancellationToken) -> Self {
+        Self { begins: token.clone(), comes: token }
+    }
+}
+
+/// Runs a base as `options` say, with the kinds of module that `kinds` adds, until `ending` comes.
 ///
 /// # Errors
 /// Where the options do not fit together, the data directory or an address cannot be had, or a module of the modules folder does not come up.
-pub async fn run(options: Options, kinds: impl FnOnce(Builder) -> Builder, ending: CancellationToken) -> Result<(), Problem> {
+pub async fn run(options: Options, kinds: impl FnOnce(Builder) -> Builder, ending: End) -> Result<(), Problem> {
     let access = options.access()?;
     let tls = options.tls()?;
     let files = options.modules_dir.as_deref().map(modules_dir::orders).transpose().map_err(Problem::of)?.unwrap_or_default();
@@ -41,7 +58,7 @@ pub async fn run(options: Options, kinds: impl FnOnce(Builder) -> Builder, endin
     let tunnel = tunnel.map(|tunnel| tokio::spawn(tunnel::keep_open(tunnel, http::router(Arc::clone(&agent), trusted))));
     let not_up = tokio::select! {
         not_up = agent.bring_up(files) => not_up,
-        () = ending.cancelled() => Vec::new(),
+        () = ending.begins.cancelled() => Vec::new(),
     };
     for module in &not_up {
         tracing::error!(module = module.what, reason = %module.failure.reason, "did not come up: {}", module.failure);
@@ -54,11 +71,12 @@ pub async fn run(options: Options, kinds: impl FnOnce(Builder) -> Builder, endin
         heartbeat::start(Arc::clone(&agent), endpoint, api, end.clone());
     }
     tracing::info!("ready");
-    ending.cancelled().await;
+    ending.begins.cancelled().await;
     tracing::info!("ending: no new connections, and the last requests are answered");
     agent.leave();
     end.cancel();
     gateway.shutdown(GOODBYE).await;
+    ending.comes.cancelled().await;
     agent.shut_down().await;
     if let Some(tunnel) = tunnel {
         tunnel.abort();

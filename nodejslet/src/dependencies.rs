@@ -9,7 +9,7 @@ use std::{
 };
 
 use ark_model::{Failure, Reason};
-use ark_node::{MODULES, copy_for_npm, has_lock};
+use ark_node::{MODULES, UNFINISHED, copy_for_npm, has_lock};
 
 /// How long npm may take.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -37,7 +37,8 @@ pub(crate) async fn install(folder: &Path, environment: &Arc<BTreeMap<String, St
 fn run(folder: &Path, environment: &BTreeMap<String, String>) -> Result<(), Failure> {
     let failed = |problem: String| Failure::new(Reason::FetchFailed, format!("installing its dependencies by npm: {problem}"));
     // Beside the package, and moved to it when all is there.
-    let aside = tempfile::tempdir_in(folder.parent().unwrap_or(folder)).map_err(|error| failed(error.to_string()))?;
+    let aside = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(folder.parent().unwrap_or(folder));
+    let aside = aside.map_err(|error| failed(error.to_string()))?;
     copy_for_npm(folder, aside.path()).map_err(|(_, error)| failed(error.to_string()))?;
     let said = tempfile::tempfile().map_err(|error| failed(error.to_string()))?;
     let to = |file: &std::fs::File| file.try_clone().map(Stdio::from).map_err(|error| failed(error.to_string()));

@@ -21,7 +21,7 @@ mod unit;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use ark_node::Isolation;
-use arklet::options::Options;
+use arklet::{End, options::Options};
 use clap::Args;
 use daemon::Problem;
 use gateway::Endpoint;
@@ -133,7 +133,7 @@ pub async fn run(options: Options, settings: Settings, own: Own, site: Site, end
             None => base,
         }
     };
-    let ended = arklet::run(options.beside(), kinds, ending).await;
+    let ended = arklet::run(options.beside(), kinds, End::at_once(ending)).await;
     if let Some(application) = application {
         application.end(GOODBYE).await;
     }

@@ -218,8 +218,13 @@ final class Sweep {
     List<Thread> takeHooks() throws Throwable {
         List<Thread> taken = new ArrayList<>();
         for (Thread hook : hooksOfProcess()) {
-            if ((direct(hook) || direct(task(hook))) && Runtime.getRuntime().removeShutdownHook(hook)) {
-                taken.add(hook);
+            try {
+                if ((direct(hook) || direct(task(hook))) && Runtime.getRuntime().removeShutdownHook(hook)) {
+                    taken.add(hook);
+                }
+            } catch (IllegalStateException theProcessEnds) {
+                // It runs those that are left itself.
+                break;
             }
         }
         return taken;

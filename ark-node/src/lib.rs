@@ -10,5 +10,5 @@ mod package_json;
 
 pub use npm::{MODULES, copy_for_npm, has_lock};
 pub use pack::{pack, pack_files};
-pub use package::{GZIP, PackageError, Store, UNFINISHED, Unpacked, describe};
+pub use package::{GZIP, PackageError, Store, UNFINISHED, describe};
 pub use package_json::{Isolation, MEMORY_BYTES, PackageJson, PackageJsonError};

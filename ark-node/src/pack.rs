@@ -119,7 +119,6 @@ mod tests {
         fs::write(&file, bytes).unwrap();
         assert_eq!(describe(&file).unwrap().id(), (Some("app"), Some("1")));
         let unpacked = Store::open(&folder.path().join("store")).unwrap().unpacked("a", &file).unwrap();
-        let unpacked = unpacked.folder();
         fs::remove_dir_all(&app).unwrap();
         assert_eq!(fs::read_to_string(unpacked.join("node_modules/x/index.js")).unwrap(), "x");
         assert!(unpacked.join("node_modules/x").is_symlink() && !unpacked.join("dangling").is_symlink());

@@ -6,7 +6,7 @@ use std::{
     io::{self, Read},
     os::unix::fs::{MetadataExt, PermissionsExt, symlink},
     path::{Component, Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use flate2::read::GzDecoder;
@@ -101,36 +101,8 @@ impl PackageJson {
 pub struct Store {
     packages: PathBuf,
     files: PathBuf,
-    /// How often each package is held.
-    held: Arc<Mutex<HashMap<String, usize>>>,
-}
-
-/// A package that lies unpacked, and stays so for as long as this is held.
-#[derive(Debug)]
-pub struct Unpacked {
-    sha256: String,
-    folder: PathBuf,
-    held: Arc<Mutex<HashMap<String, usize>>>,
-}
-
-impl Unpacked {
-    /// Where it lies.
-    #[must_use]
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-}
-
-impl Drop for Unpacked {
-    fn drop(&mut self) {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = held.get_mut(&self.sha256) {
-            *count -= 1;
-            if *count == 0 {
-                held.remove(&self.sha256);
-            }
-        }
-    }
+    /// The folders that somebody may hold, by the digests of their packages.
+    held: Arc<Mutex<HashMap<String, Weak<Path>>>>,
 }
 
 impl Store {
@@ -155,22 +127,30 @@ impl Store {
         Ok(store)
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+    fn held(&self) -> MutexGuard<'_, HashMap<String, Weak<Path>>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The package `sha256`, which is at `path`; unpacked now where it was not before. Symbolic links to what is in the
-    /// package are made last; those to nowhere, and hard ones, are left out.
+    fn hold(&self, sha256: &str) -> Arc<Path> {
+        let mut held = self.held();
+        held.get(sha256).and_then(Weak::upgrade).unwrap_or_else(|| {
+            let folder: Arc<Path> = self.packages.join(sha256).into();
+            held.retain(|_, folder| folder.strong_count() > 0);
+            held.insert(sha256.to_owned(), Arc::downgrade(&folder));
+            folder
+        })
+    }
+
+    /// The folder with the package `sha256`, which is at `path`; unpacked now where it was not before. It stays for as long as this is
+    /// held. Symbolic links to what is in the package are made last; those to nowhere, and hard ones, are left out.
     ///
     /// # Errors
     /// Where it is no sound package, or has a link that leads out of it, or the disk does not take it. Nothing is left of it then.
-    pub fn unpacked(&self, sha256: &str, path: &Path) -> Result<Unpacked, PackageError> {
-        let folder = self.packages.join(sha256);
+    pub fn unpacked(&self, sha256: &str, path: &Path) -> Result<Arc<Path>, PackageError> {
         // Held first, and looked at then: what is there now stays.
-        *self.held().entry(sha256.to_owned()).or_default() += 1;
-        let unpacked = Unpacked { sha256: sha256.to_owned(), folder: folder.clone(), held: Arc::clone(&self.held) };
+        let folder = self.hold(sha256);
         if folder.is_dir() {
-            return Ok(unpacked);
+            return Ok(folder);
         }
         let failed = |path: &Path| {
             let path = path.to_owned();
@@ -219,7 +199,7 @@ impl Store {
             Err(_) if folder.is_dir() => {}
             Err(error) => return Err(failed(&folder)(error)),
         }
-        Ok(unpacked)
+        Ok(folder)
     }
 
     /// Removes the packages that the base no longer `has` and nobody holds, and the files that none of the others has.
@@ -235,7 +215,7 @@ impl Store {
             let going = self.packages.join(format!("{UNFINISHED}{name}"));
             let _ = fs::remove_dir_all(&going);
             let held = self.held();
-            if held.contains_key(&name) || fs::rename(entry.path(), &going).is_err() {
+            if held.get(&name).is_some_and(|folder| folder.strong_count() > 0) || fs::rename(entry.path(), &going).is_err() {
                 continue;
             }
             drop(held);
@@ -360,7 +340,7 @@ mod tests {
     }
 
     fn unpacked(store: &Store, sha256: &str, entries: &[(&str, &str)]) -> Result<PathBuf, PackageError> {
-        store.unpacked(sha256, packed(entries).path()).map(|unpacked| unpacked.folder().to_owned())
+        store.unpacked(sha256, packed(entries).path()).map(|folder| folder.to_path_buf())
     }
 
     #[test]
@@ -373,7 +353,7 @@ mod tests {
         assert_eq!(inode(&one, "node_modules/x/i.js"), inode(&two, "node_modules/x/i.js"));
         assert_ne!(inode(&one, "package.json"), inode(&two, "package.json"));
         // Unpacked once.
-        assert_eq!(store.unpacked("a", Path::new("/nowhere")).unwrap().folder(), one);
+        assert_eq!(store.unpacked("a", Path::new("/nowhere")).unwrap(), one.into());
     }
 
     #[test]

@@ -24,6 +24,8 @@ const CODE: &str = ".cwasm";
 /// does not fit is never found.
 #[derive(Debug)]
 pub(crate) struct Cache {
+    /// How the folders of its build begin, whatever the engine.
+    kind: String,
     folder: PathBuf,
     written: AtomicU64,
     /// Held from where a file has its name to where it is mapped, and while one is removed.
@@ -34,13 +36,14 @@ impl Cache {
     pub(crate) fn open(root: &Path, build: Build, engine: &Engine) -> Result<Self, Failure> {
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
-        let folder = root.join(format!("{}-{:016x}", build.as_str(), hasher.finish()));
+        let kind = format!("{}-", build.as_str());
+        let folder = root.join(format!("{kind}{:016x}", hasher.finish()));
         fs::create_dir_all(&folder).map_err(|error| failed("open the folder for compiled code", &folder, &error))?;
         // What an earlier process did not finish writing.
         for path in entries(&folder).filter(|path| path.extension().is_some_and(|extension| extension == "part")) {
             let _ = fs::remove_file(path);
         }
-        Ok(Self { folder, written: AtomicU64::new(0), naming: Mutex::default() })
+        Ok(Self { kind, folder, written: AtomicU64::new(0), naming: Mutex::default() })
     }
 
     /// The code made from the component with the digest `sha256`. A file that cannot be used is removed, and counts as absent.
@@ -77,18 +80,14 @@ impl Cache {
 
     /// Removes the code of components that the base no longer `has`, and that of other versions and settings of such an engine.
     pub(crate) fn tidy(&self, has: &dyn Fn(&str) -> bool) {
-        let of_none = |path: &Path| {
-            let digest = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(CODE));
-            digest.is_some_and(|digest| !has(digest))
-        };
-        for path in entries(&self.folder).filter(|path| of_none(path)) {
+        let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let of_none = |path: &PathBuf| name(path).strip_suffix(CODE).is_some_and(|digest| !has(digest));
+        for path in entries(&self.folder).filter(of_none) {
             let _named = self.naming.lock().unwrap_or_else(PoisonError::into_inner);
             let _ = fs::remove_file(path);
         }
-        let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let kind = name(&self.folder).split('-').next().map(|build| format!("{build}-")).unwrap_or_default();
         let others = self.folder.parent().into_iter().flat_map(entries);
-        for path in others.filter(|path| *path != self.folder && name(path).starts_with(&kind)) {
+        for path in others.filter(|path| *path != self.folder && name(path).starts_with(&self.kind)) {
             let _ = fs::remove_dir_all(path);
         }
     }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use ark::{Facts, ModuleSpec, Package, Prepared, Reclaimed, Running, Runtime, Started};
 use ark_model::{Failure, Manifest, Reason, Verdict, VerdictState, api::Inspection, order::Resource};
-use ark_node::{GZIP, Isolation, PackageError, PackageJson, Store, Unpacked, describe};
+use ark_node::{GZIP, Isolation, PackageError, PackageJson, Store, describe};
 use futures_util::future::BoxFuture;
 use gateway::Endpoint;
 use tokio::sync::Mutex;
@@ -98,12 +98,11 @@ impl Runtime<Endpoint> for Node {
             let ordered = spec.options.get(ISOLATION).map(|text| text.parse::<Isolation>()).transpose().map_err(invalid)?;
             let (store, package) = (self.store.clone(), spec.package.clone());
             let unpacked = aside(move || {
-                let unpacked = store.unpacked(&package.sha256, &package.path)?;
-                let json = PackageJson::of(unpacked.folder())?;
-                Ok((unpacked, json))
+                let folder = store.unpacked(&package.sha256, &package.path)?;
+                let json = PackageJson::of(&folder)?;
+                Ok((folder, json))
             });
-            let (unpacked, json) = unpacked.await?;
-            let folder = unpacked.folder().to_owned();
+            let (folder, json) = unpacked.await?;
             if json.has_dependencies() {
                 dependencies::install(&folder, &self.environment).await?;
             }
@@ -113,8 +112,8 @@ impl Runtime<Endpoint> for Node {
             let mut given: BTreeMap<String, String> = spec.grants.config.clone();
             given.extend(spec.grants.env.clone());
             let environment = environment(&self.environment, &given);
-            let run = Run { main: folder.join(main), arguments: spec.args.clone(), cwd: folder, environment };
-            let ready = Ready { spec, unpacked, run, isolation, keeps_prefix, starter: self.starter.clone() };
+            let run = Run { main: folder.join(main), arguments: spec.args.clone(), cwd: folder.to_path_buf(), environment };
+            let ready = Ready { spec, folder, run, isolation, keeps_prefix, starter: self.starter.clone() };
             Ok(Box::new(ready) as Box<dyn Prepared<Endpoint>>)
         })
     }
@@ -127,7 +126,7 @@ impl Runtime<Endpoint> for Node {
 /// A module that is unpacked.
 struct Ready {
     spec: Arc<ModuleSpec>,
-    unpacked: Unpacked,
+    folder: Arc<Path>,
     run: Run,
     isolation: Isolation,
     keeps_prefix: bool,
@@ -137,13 +136,13 @@ struct Ready {
 impl Prepared<Endpoint> for Ready {
     fn start(self: Box<Self>) -> BoxFuture<'static, Result<Started<Endpoint>, Failure>> {
         Box::pin(async move {
-            let Self { spec, unpacked, run, isolation, keeps_prefix, starter } = *self;
+            let Self { spec, folder, run, isolation, keeps_prefix, starter } = *self;
             let output = Output::Log(Arc::clone(&spec.log));
             let wanted = Wanted { name: spec.id.to_string(), run, isolation, keeps_prefix, limits: spec.limits, output };
             let instance = Instance::start(starter, wanted).await;
             let instance = instance
                 .map_err(|problem| Failure::new(Reason::StartFailed, format!("{} did not start: {problem}; its log says more", spec.id)))?;
-            let running = Served { spec, isolation, instance, left: Mutex::default(), _unpacked: unpacked };
+            let running = Served { spec, isolation, instance, left: Mutex::default(), _folder: folder };
             Ok(Started { running: Box::new(running), refined: None })
         })
     }
@@ -156,8 +155,8 @@ struct Served {
     instance: Instance,
     /// What was open at its end, and the memory that it used.
     left: Mutex<(Handles, u64)>,
-    /// It runs there.
-    _unpacked: Unpacked,
+    /// It runs there, so that stays.
+    _folder: Arc<Path>,
 }
 
 impl Running<Endpoint> for Served {
